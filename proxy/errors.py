@@ -1,0 +1,203 @@
+"""Every way a request can be refused, with its status and its stable code.
+
+The code is part of the API: clients switch on it, people read `detail`. One front renders these
+(`http/problem.py`, RFC 9457); nothing else spells out an error response. `docs/answers.md` tells
+clients what to do with each.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+
+class ProxyError(Exception):
+    """A refusal or failure that a client is told about.
+
+    `detail` says what happened, where, and what to do. `errors` lists `{"pointer", "detail"}`, one for each
+    mistake in a body. `extra` holds further members of the problem document (RFC 9457, 3.2).
+    """
+
+    status: ClassVar[int] = 500
+    code: ClassVar[str] = "internal_error"
+    title: ClassVar[str] = "The bridge failed"
+
+    def __init__(
+        self,
+        detail: str,
+        *,
+        retry_after_s: int | None = None,
+        errors: Sequence[Mapping[str, str]] = (),
+        headers: Sequence[tuple[bytes, bytes]] = (),
+        extra: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.retry_after_s = retry_after_s
+        self.errors = errors
+        self.headers = headers
+        self.extra = extra or {}
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.status} {self.code}: {self.detail}>"
+
+
+# ---- the request itself: nothing was written, and a repeat of the same request changes nothing
+
+
+class Malformed(ProxyError):
+    status, code, title = 400, "malformed_request", "The request cannot be read"
+
+
+class NotJson(Malformed):
+    code, title = "not_json", "The body is not JSON"
+
+
+class BadForm(Malformed):
+    code, title = "bad_form", "The body is not a form"
+
+
+class BadToken(Malformed):
+    """A lease or position that was never issued by a bridge: damaged, cut off, or made up."""
+
+    code, title = "bad_token", "The lease or position cannot be read"
+
+
+class NoRoute(ProxyError):
+    status, code, title = 404, "no_route", "No route has this path"
+
+
+class MethodNotAllowed(ProxyError):
+    status, code, title = 405, "method_not_allowed", "No route takes this method here"
+
+
+class NotAcceptable(ProxyError):
+    status, code, title = 406, "not_acceptable", "None of the accepted media types can be served"
+
+
+class TooLarge(ProxyError):
+    status, code, title = 413, "too_large", "The body is too large"
+
+
+class RecordTooLarge(TooLarge):
+    code, title = "record_too_large", "The record is larger than its topic takes"
+
+
+class UnsupportedMediaType(ProxyError):
+    status, code, title = 415, "unsupported_media_type", "The route does not take this content type"
+
+
+class Unprocessable(ProxyError):
+    status, code, title = 422, "unprocessable", "The request does not make a record"
+
+
+class FieldMissing(Unprocessable):
+    code, title = "field_missing", "A field that the route needs is missing"
+
+
+class FieldInvalid(Unprocessable):
+    code, title = "field_invalid", "A field cannot be used where the route needs it"
+
+
+class SchemaViolation(Unprocessable):
+    code, title = "schema_violation", "The body does not fit the route's schema"
+
+
+class KeyRequired(Unprocessable):
+    code, title = "key_required", "The topic is compacted, and the record has no key"
+
+
+class HeadersTooLarge(ProxyError):
+    status, code, title = 431, "headers_too_large", "The request's head is too large"
+
+
+class HeaderTimeout(ProxyError):
+    status, code, title = 408, "header_timeout", "The request's head did not arrive in time"
+
+
+# ---- not now: nothing was written, and a repeat later may succeed
+
+
+class NotNow(ProxyError):
+    status, code, title = 503, "unavailable", "Not now"
+
+    def __init__(self, detail: str, *, retry_after_s: int | None = 1, **rest: Any) -> None:
+        super().__init__(detail, retry_after_s=retry_after_s, **rest)
+
+
+class NotWritten(NotNow):
+    """The record did not leave the bridge: nothing was or will be written."""
+
+    code, title = "not_written", "The record was not written"
+
+
+class KafkaAway(NotNow):
+    code, title = "kafka_unavailable", "Kafka cannot be reached"
+
+
+class TopicMissing(NotNow):
+    code, title = "topic_missing", "The topic does not exist"
+
+
+class KafkaForbids(NotNow):
+    """The bridge lacks a right in Kafka. The operator is told which, in the log; the client is not."""
+
+    code, title = "kafka_forbids", "The bridge may not do this in Kafka"
+
+
+class Overloaded(NotNow):
+    code, title = "overloaded", "Too much is in flight"
+
+
+class TooManyStreams(NotNow):
+    code, title = "too_many_streams", "Too many streams are open"
+
+
+class Draining(NotNow):
+    code, title = "draining", "The bridge is shutting down"
+
+
+# ---- unknown: it may be written, even later
+
+
+class OutcomeUnknown(ProxyError):
+    """Kafka has the record but gave no answer in time: it may be in the topic, or appear there later."""
+
+    status, code, title = 504, "outcome_unknown", "It is not known whether the record was written"
+
+
+# ---- reading
+
+
+class Forbidden(ProxyError):
+    status, code, title = 403, "forbidden", "Not for this request"
+
+
+class ForgedToken(Forbidden):
+    """The signature fits none of the bridge's secrets (a restart without a configured `secret` looks the same)."""
+
+    code, title = "token_not_ours", "The lease or position was not signed by this bridge"
+
+
+class ForeignToken(Forbidden):
+    code, title = "token_of_another_route", "The lease or position belongs to another route"
+
+
+class Conflict(ProxyError):
+    status, code, title = 409, "conflict", "The state has moved on"
+
+
+class LeaseExpired(Conflict):
+    """What it held has been, or will be, handed out again. Poll again; do not repeat the ack."""
+
+    code, title = "lease_expired", "The lease has expired"
+
+
+class LeaseMoved(Conflict):
+    """Its partition now belongs to another member. Poll again; what was not accepted comes again."""
+
+    code, title = "lease_moved", "The lease's partition has moved"
+
+
+class Gone(ProxyError):
+    """A position points at records that are no longer (or not yet) in the log. `extra` has the range lost."""
+
+    status, code, title = 410, "position_gone", "The position is no longer in the log"

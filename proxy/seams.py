@@ -1,0 +1,159 @@
+"""Where the floors meet: Protocols of few methods, each with one real implementation and scripted ones in tests.
+
+Services (`produce/`, `consume/`) know engines (`kafka/`) only through these; fronts (`http/`, `admin/`) know
+services through theirs. `app.py` hands in the real ones. All methods belong to one event loop.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from proxy.clock import Deadline
+from proxy.record import Fetched, Partition, Receipt, Record, Topic
+
+# ---- engines: what services need of Kafka
+
+
+class Topics(Protocol):
+    """What is known of the cluster's topics (`kafka/topics.py`). Never makes a topic by asking for it."""
+
+    def get(self, name: str) -> Topic:
+        """The topic as last seen. Raises TopicMissing, or KafkaAway while no metadata was ever read."""
+        ...
+
+    async def find(self, name: str, deadline: Deadline) -> Topic:
+        """Like `get`, but looks again (at most once a second for all callers) before it says TopicMissing."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """Where a batch is: record i of it is at `base_offset + i`."""
+
+    base_offset: int
+    timestamp_ms: int | None  # the broker's, where the topic says LogAppendTime
+
+
+class Batch(Protocol):
+    """Records on their way to one partition, in order."""
+
+    def append(self, record: Record) -> bool:
+        """Take the record in, or say False: it is full. An empty batch takes any record."""
+        ...
+
+
+class Batches(Protocol):
+    """Writes whole batches, all in-sync replicas, idempotent (`kafka/producer.py`)."""
+
+    def open(self, topic: Topic) -> Batch: ...
+
+    async def send(self, batch: Batch, partition: Partition) -> Written:
+        """Write one batch. The caller keeps at most one in flight a partition.
+
+        Raises a ProxyError by the table in `kafka/errors.py`: NotNow and its kin (not written) or
+        OutcomeUnknown. Never cancelled by its caller: a batch handed over cannot be taken back.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """A group's commit for one partition: the offset, and the metadata string that stands beside it."""
+
+    offset: int
+    metadata: str
+
+
+class GroupListener(Protocol):
+    """What a member tells its session. Both are awaited inside the rebalance."""
+
+    async def on_revoked(self, partitions: Sequence[Partition]) -> None:
+        """The partitions (all: rebalancing is eager) are about to go; a last commit is still accepted."""
+        ...
+
+    async def on_assigned(self, partitions: Sequence[Partition]) -> None:
+        """The partitions are ours; nothing of them has been fetched. This may `seek`."""
+        ...
+
+
+class GroupMember(Protocol):
+    """This process's one member of one consumer group (`kafka/member.py`)."""
+
+    async def open(self, listener: GroupListener) -> None:
+        """Join. Returns once subscribed; assignments arrive through the listener. Raises KafkaAway."""
+        ...
+
+    async def fetch(self, *, timeout_s: float, max_records: int) -> Sequence[Fetched]:
+        """The next records of the partitions that are not paused, in order per partition.
+
+        Called for ever by one task, and never cancelled (a cancelled fetch loses records): `close` ends it.
+        Undecodable batches are stepped over, counted and logged. Raises nothing that time may heal.
+        """
+        ...
+
+    def seek(self, partition: Partition, offset: int) -> None: ...
+    def pause(self, partitions: Sequence[Partition]) -> None: ...
+    def resume(self, partitions: Sequence[Partition]) -> None: ...
+
+    async def commit(self, commits: Mapping[Partition, Committed]) -> None:
+        """Commit once, in the generation this member has now. One at a time.
+
+        Raises LeaseMoved if the group no longer takes it from us (rebalance, fenced), KafkaAway otherwise.
+        """
+        ...
+
+    async def committed(self, partitions: Sequence[Partition]) -> Mapping[Partition, Committed]:
+        """The group's commits with their metadata; partitions without one are left out. Retries until it knows."""
+        ...
+
+    def is_fenced(self) -> bool:
+        """True when the last heartbeat is older than the session timeout: another member may own what we had."""
+        ...
+
+    def end_offset(self, partition: Partition) -> int | None:
+        """One past the last record readers may see, as of the last fetch; None while unknown."""
+        ...
+
+    async def close(self) -> None:
+        """Leave the group, end the fetch in progress, close the connections. Bounded, repeatable."""
+        ...
+
+
+class Tail(Protocol):
+    """A reader without a group: assigned, not subscribed (`kafka/tail.py`)."""
+
+    async def open(self, starts: Mapping[Partition, int]) -> None:
+        """Read each partition from that offset."""
+        ...
+
+    async def fetch(self, *, timeout_s: float, max_records: int) -> Sequence[Fetched]:
+        """As GroupMember.fetch. Raises Gone for a position the log no longer has (`extra`: the range)."""
+        ...
+
+    async def bounds(self, partitions: Sequence[Partition], deadline: Deadline) -> Mapping[Partition, tuple[int, int]]:
+        """For each partition (first offset in the log, end offset). Raises KafkaAway."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+NewMember = Callable[[str, Sequence[str]], GroupMember]  # group, topics
+NewTail = Callable[[], Tail]
+
+# ---- services: what fronts, and each other, need
+
+
+class Submitter(Protocol):
+    """The way into Kafka (`produce/submitter.py`)."""
+
+    def submit(self, record: Record, deadline: Deadline) -> Awaitable[Receipt]:
+        """Queue one record for its partition and wait until all in-sync replicas have it.
+
+        Raises:
+            RecordTooLarge, KeyRequired: its topic would refuse it; nothing was handed over.
+            TopicMissing, KafkaAway, Overloaded: nothing was queued.
+            NotWritten: it was still in our queue at the deadline; nothing was or will be written.
+            OutcomeUnknown: its batch was with Kafka and had no answer in time; it may be written even now.
+        Cancelling while it is queued takes it out; later it does not unsend.
+        """
+        ...
