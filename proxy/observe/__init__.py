@@ -1,0 +1,1 @@
+"""What the bridge says about itself: metrics and logs. The only room that imports prometheus_client."""

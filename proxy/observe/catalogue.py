@@ -1,0 +1,138 @@
+"""Every metric of the bridge, in one table. `docs/metrics.md` is generated from it, and a test compares the two.
+
+Label values come from the configuration or from tables of ours (statuses, outcomes, error names), never from a
+request, so the number of series is bounded by the configuration. The process's own metrics (`process_*`) are
+prometheus_client's.
+"""
+
+import sys
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Kind(StrEnum):
+    COUNTER = "counter"
+    GAUGE = "gauge"
+    HISTOGRAM = "histogram"
+    INFO = "info"
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """One metric: its full name (as it is queried), the names of its labels, and what it tells."""
+
+    name: str
+    kind: Kind
+    labels: tuple[str, ...]
+    help: str
+    unit: str = ""
+
+    @property
+    def stem(self) -> str:
+        """The name without its type's ending, as OpenMetrics declares it."""
+        return self.name.removesuffix("_total").removesuffix("_info")
+
+
+# Upper bounds of the histograms in seconds. A produce to a healthy cluster takes a few milliseconds, one that waits
+# for replicas up to its timeout (10 s by default), a long poll at most 60 s.
+BOUNDS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+
+_ROUTE = ("route",)
+_RECORDS = ("route", "direction", "outcome")
+
+FAMILIES = (
+    # requests
+    Family("stepbridge_requests_total", Kind.COUNTER, ("route", "status"), "Requests answered, by HTTP status."),
+    Family(
+        "stepbridge_request_seconds",
+        Kind.HISTOGRAM,
+        _ROUTE,
+        "Time from a request's head to the end of its answer. A stream counts when it ends.",
+        "seconds",
+    ),
+    Family("stepbridge_requests_in_flight", Kind.GAUGE, _ROUTE, "Requests being worked on, waiting polls included."),
+    Family("stepbridge_open_streams", Kind.GAUGE, _ROUTE, "SSE and NDJSON streams that are open."),
+    # records
+    Family(
+        "stepbridge_records_total",
+        Kind.COUNTER,
+        _RECORDS,
+        "Records taken in (`in`: written, not_written, unknown, refused) and handed out (`out`: delivered).",
+    ),
+    Family("stepbridge_bytes_total", Kind.COUNTER, _RECORDS, "Bytes of the values of those records.", "bytes"),
+    Family(
+        "stepbridge_produce_seconds",
+        Kind.HISTOGRAM,
+        ("route", "outcome"),
+        "Time from queueing a record until Kafka's answer, or until the deadline.",
+        "seconds",
+    ),
+    Family("stepbridge_produce_queue_records", Kind.GAUGE, ("topic",), "Records queued and not yet handed to Kafka."),
+    Family("stepbridge_produce_queue_bytes", Kind.GAUGE, ("topic",), "Bytes of those records.", "bytes"),
+    Family("stepbridge_batches_in_flight", Kind.GAUGE, ("topic",), "Batches with Kafka; at most one a partition."),
+    # reading
+    Family(
+        "stepbridge_group_lag_records",
+        Kind.GAUGE,
+        ("group", "topic", "partition"),
+        "Records between the group's commit and the end of the log, for the partitions owned here.",
+    ),
+    Family("stepbridge_group_leases_out", Kind.GAUGE, ("group",), "Records handed out and not yet accepted."),
+    Family("stepbridge_group_waiting", Kind.GAUGE, ("group",), "Polls and streams that wait for records."),
+    Family(
+        "stepbridge_group_redeliveries_total",
+        Kind.COUNTER,
+        ("group",),
+        "Records handed out again after a release or an expired lease.",
+    ),
+    # Kafka and the process
+    Family("stepbridge_kafka_up", Kind.GAUGE, (), "1 while the cluster answers, else 0."),
+    Family(
+        "stepbridge_kafka_errors_total",
+        Kind.COUNTER,
+        ("operation", "error"),
+        "Errors of the Kafka client, by what was being done and the error's name.",
+    ),
+    Family("stepbridge_ready", Kind.GAUGE, (), "1 from the moment the listeners serve until drain begins, else 0."),
+    Family(
+        "stepbridge_event_loop_lag_seconds",
+        Kind.HISTOGRAM,
+        (),
+        "How late a timer of the event loop fires, measured twice a second.",
+        "seconds",
+    ),
+    Family("stepbridge_build_info", Kind.INFO, ("version", "python"), "1; the labels say what is running."),
+)
+
+BY_NAME = {family.name: family for family in FAMILIES}
+
+
+def markdown() -> str:
+    """The text of `docs/metrics.md`. Write it with `python -m proxy.observe.catalogue > docs/metrics.md`."""
+    rows = [f"| `{f.name}` | {f.kind} | {_code(f.labels)} | {f.unit or '–'} | {f.help} |" for f in FAMILIES]
+    return "\n".join((*_HEAD, *rows, *_FOOT)) + "\n"
+
+
+def _code(labels: tuple[str, ...]) -> str:
+    return ", ".join(f"`{label}`" for label in labels) or "–"
+
+
+_HEAD = (
+    "# Metrics",
+    "",
+    "`GET /metrics` on the admin port (9090), as Prometheus text, or as OpenMetrics where the `Accept` header asks",
+    "for `application/openmetrics-text`. Label values come from the configuration only, never from a request.",
+    "",
+    "| metric | type | labels | unit | what it tells |",
+    "|---|---|---|---|---|",
+)
+_FOOT = (
+    "",
+    f"Buckets of every histogram, in seconds: {', '.join(f'{bound:g}' for bound in BOUNDS_S)}.",
+    "",
+    "Requests that match no route are counted under the route `(none)`. CPU time, memory and open files of the process",
+    "are in `process_*`.",
+)
+
+if __name__ == "__main__":
+    sys.stdout.write(markdown())
