@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
+BATCH_HEAD_BYTES = 61  # of a record batch, format v2: the record's own bytes come on top
+
 
 class Partition(NamedTuple):
     """One partition of one topic. Equal to, and hashes like, the plain tuple (and aiokafka's TopicPartition)."""
@@ -57,3 +59,28 @@ class Topic:
     log_append_time: bool = False  # message.timestamp.type: the broker's clock replaces our timestamp
     min_insync_replicas: int = 1
     replicas: int = 1
+
+
+def record_size_bytes(record: Record) -> int:
+    """Bytes of the record alone in a batch, at offset and timestamp delta 0. Exact."""
+    key, value = record.key, record.value
+    size = 3 + 1  # attributes, timestamp delta, offset delta; the count of headers (up to 63) below
+    size += 1 if key is None else _varint_bytes(len(key)) + len(key)
+    size += 1 if value is None else _varint_bytes(len(value)) + len(value)
+    if record.headers:
+        size += _varint_bytes(len(record.headers)) - 1
+        for name, content in record.headers:
+            name_bytes = len(name) if name.isascii() else len(name.encode())
+            size += _varint_bytes(name_bytes) + name_bytes + _varint_bytes(len(content)) + len(content)
+    return size + _varint_bytes(size)
+
+
+def _varint_bytes(number: int) -> int:
+    """Bytes of a zigzag varint of a number that is not negative."""
+    if number < 64:
+        return 1
+    if number < 8_192:
+        return 2
+    if number < 1_048_576:
+        return 3
+    return 4 if number < 134_217_728 else 5

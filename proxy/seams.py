@@ -37,13 +37,17 @@ class Written:
 class Batch(Protocol):
     """Records on their way to one partition, in order."""
 
-    def append(self, record: Record) -> bool:
+    def append(self, record: Record, timestamp_ms: int) -> bool:
         """Take the record in, or say False: it is full. An empty batch takes any record."""
         ...
 
 
 class Batches(Protocol):
     """Writes whole batches, all in-sync replicas, idempotent (`kafka/producer.py`)."""
+
+    async def ready(self) -> None:
+        """Wait until there is a producer to hand batches to. Until then records stay in our own queues."""
+        ...
 
     def open(self, topic: Topic) -> Batch: ...
 

@@ -1,0 +1,1 @@
+"""Writing: from a complete record to its receipt."""

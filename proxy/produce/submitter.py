@@ -1,0 +1,86 @@
+"""The way into Kafka: one record in, one receipt out.
+
+Nothing that the broker would refuse is queued (`_refuse`): one refused record would fail its whole batch and break
+the partition's sequence for everybody behind it.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+
+from proxy.clock import Deadline
+from proxy.errors import FieldInvalid, KafkaAway, KeyRequired, RecordTooLarge, TopicMissing
+from proxy.produce.partition import Partitioner
+from proxy.produce.queue import PartitionQueue
+from proxy.record import BATCH_HEAD_BYTES, Partition, Receipt, Record, Topic, record_size_bytes
+from proxy.seams import Batches, Topics
+
+
+class ProduceQueues:
+    """All partition queues of this process (the Submitter of `seams.py`)."""
+
+    def __init__(self, topics: Topics, batches: Batches, hash_of: Mapping[str, Callable[[bytes], int]]) -> None:
+        """`hash_of` names each topic's key hash; a topic that is not in it takes the one under ``""``."""
+        self._topics = topics
+        self._batches = batches
+        self._hash_of = hash_of
+        self._queues: dict[tuple[str, int], PartitionQueue] = {}
+        self._partitioners: dict[str, Partitioner] = {}
+
+    def __repr__(self) -> str:
+        return f"<ProduceQueues {len(self._queues)} partitions, {sum(q.waiting for q in self._queues.values())} waiting>"
+
+    async def submit(self, record: Record, deadline: Deadline) -> Receipt:
+        """See `seams.Submitter.submit`."""
+        try:
+            topic = self._topics.get(record.topic)
+        except (TopicMissing, KafkaAway):  # look once more before saying so
+            topic = await self._topics.find(record.topic, deadline)
+        size_bytes = record_size_bytes(record)
+        _refuse(record, topic, size_bytes)
+        queue = self._queue(topic, self._choose(record, topic))
+        return await queue.put(record, size_bytes, deadline.at_s)
+
+    async def close(self) -> None:
+        """End all sending. Requests are drained before: each waits for its own record, until its own deadline."""
+        for queue in self._queues.values():
+            await queue.close()
+
+    def queues(self) -> Iterator[PartitionQueue]:
+        """Every queue that has been used, for metrics."""
+        return iter(self._queues.values())
+
+    def _choose(self, record: Record, topic: Topic) -> int:
+        if record.partition is not None:
+            if not 0 <= record.partition < topic.partitions:
+                raise FieldInvalid(
+                    f"Topic {topic.name!r} has partitions 0 to {topic.partitions - 1}, not {record.partition}."
+                )
+            return record.partition
+        partitioner = self._partitioners.get(topic.name)
+        if partitioner is None:
+            hash_of = self._hash_of.get(topic.name) or self._hash_of[""]
+            partitioner = self._partitioners[topic.name] = Partitioner(hash_of)
+        if record.key is not None:
+            return partitioner.of_key(record.key, topic.partitions)
+        queue = self._queues.get((topic.name, partitioner.sticky))
+        return partitioner.of_none(topic.partitions, stay=queue is not None and queue.waiting > 0)
+
+    def _queue(self, topic: Topic, partition: int) -> PartitionQueue:
+        queue = self._queues.get((topic.name, partition))
+        if queue is None:
+            where = Partition(topic.name, partition)
+            queue = self._queues[where] = PartitionQueue(lambda: self._topics.get(topic.name), where, self._batches)
+        return queue
+
+
+def _refuse(record: Record, topic: Topic, size_bytes: int) -> None:
+    """Raise what the broker would say, before it can."""
+    if size_bytes + BATCH_HEAD_BYTES > topic.max_message_bytes:
+        raise RecordTooLarge(
+            f"The record is {size_bytes + BATCH_HEAD_BYTES} bytes with its key, headers and batch head; "
+            f"topic {topic.name!r} takes {topic.max_message_bytes} (max.message.bytes).",
+            extra={"limit_bytes": topic.max_message_bytes},
+        )
+    if record.key is None and topic.compacted:
+        raise KeyRequired(
+            f"Topic {topic.name!r} is compacted (cleanup.policy): each record needs a key, and this one has none."
+        )
