@@ -1,0 +1,138 @@
+"""One event a line, bounded, without secrets; foreign lines in the same shape and not too often."""
+
+import io
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import orjson
+import pytest
+
+from proxy.observe import logs
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture(autouse=True)
+def untouched_logging() -> Iterator[None]:
+    """Every test configures the logging of the process; afterwards it is as it was."""
+    root, ours = logging.getLogger(), logging.getLogger("stepbridge")
+    before = list(root.handlers), root.level, ours.level
+    yield
+    root.handlers[:], root.level, ours.level = before
+    logging.getLogger("uvicorn.access").disabled = False
+
+
+def lines(stream: io.StringIO) -> list[dict[str, Any]]:
+    return [orjson.loads(line) for line in stream.getvalue().splitlines()]
+
+
+def test_an_event_is_one_line_of_json_with_its_fields() -> None:
+    stream = io.StringIO()
+    logs.configure("json", stream=stream)
+    logs.logger("produce").info("record_spooled", route="orders", depth=118)
+    (line,) = lines(stream)
+    assert line.pop("time").endswith("Z")
+    assert line == {"level": "info", "logger": "produce", "event": "record_spooled", "route": "orders", "depth": 118}
+
+
+def test_a_terminal_gets_text_and_a_pipe_gets_json() -> None:
+    terminal, pipe = Terminal(), io.StringIO()
+    for stream in (terminal, pipe):
+        logs.configure("auto", stream=stream)
+        logs.logger("app").warning("kafka_lost", servers="a:9092, b:9092", for_s=3.5)
+    assert terminal.getvalue().endswith('warning app      kafka_lost  servers="a:9092, b:9092" for_s=3.5\n')
+    assert lines(pipe)[0]["event"] == "kafka_lost"
+
+
+@pytest.mark.parametrize("style", ["json", "text"])
+def test_a_line_break_in_a_value_or_message_makes_no_second_line(style: logs.Style) -> None:
+    stream = io.StringIO()
+    logs.configure(style, stream=stream)
+    logs.logger("http").error("refused", reason="one\ntwo\r\nthree")
+    logging.getLogger("aiokafka").warning("four\nfive")
+    assert len(stream.getvalue().splitlines()) == 2
+
+
+def test_bodies_keys_and_credentials_are_withheld_and_long_values_cut() -> None:
+    stream = io.StringIO()
+    logs.configure("json", stream=stream)
+    logs.logger("http").info("refused", body="name=Smith", key="4711", password="hunter2", detail="x" * 5_000)
+    (line,) = lines(stream)
+    assert [line[name] for name in ("body", "key", "password")] == ["(withheld)"] * 3
+    assert line["detail"] == "x" * 300 + "… (5000 characters)"
+
+
+@pytest.mark.parametrize(("style", "count"), [("json", 1), ("text", 5)])
+def test_an_unexpected_error_brings_its_traceback(style: logs.Style, count: int) -> None:
+    stream = io.StringIO()
+    logs.configure(style, stream=stream)
+    try:
+        raise ValueError("boom")
+    except ValueError as exc:
+        logs.logger("app").error("task_died", exc=exc)
+    assert len(stream.getvalue().splitlines()) == count
+    assert "ValueError: boom" in stream.getvalue()
+
+
+def test_below_the_level_nothing_is_written() -> None:
+    stream = io.StringIO()
+    logs.configure("json", "warning", stream)
+    logs.logger("app").info("started")
+    logs.logger("app").warning("started_late")
+    assert [line["event"] for line in lines(stream)] == ["started_late"]
+
+
+def test_configuring_twice_does_not_write_twice() -> None:
+    stream = io.StringIO()
+    logs.configure("json", stream=stream)
+    logs.configure("json", stream=stream)
+    logs.logger("app").info("started")
+    assert len(lines(stream)) == 1
+
+
+def test_uvicorn_and_aiokafka_are_heard_from_warnings_up_and_accesses_never() -> None:
+    stream = io.StringIO()
+    logs.configure("json", "debug", stream)
+    logging.getLogger("uvicorn.error").info("Started server process")
+    logging.getLogger("uvicorn.access").warning("GET /")
+    logging.getLogger("aiokafka.conn").warning("broker %s is away", 3)
+    assert [(line["logger"], line["event"]) for line in lines(stream)] == [("aiokafka.conn", "broker 3 is away")]
+
+
+class Clock:
+    now_s = 0.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+def foreign(message: str, *args: object, name: str = "aiokafka") -> logging.LogRecord:
+    return logging.LogRecord(name, logging.WARNING, "", 0, message, args, None)
+
+
+def test_the_same_foreign_line_passes_once_in_ten_seconds_and_then_says_how_many_were_held_back() -> None:
+    clock = Clock()
+    repeats = logs.Repeats(clock=clock)
+    assert [repeats.filter(foreign("broker %s is away", number)) for number in range(4)] == [True, False, False, False]
+    assert repeats.filter(foreign("something else"))
+    clock.now_s = 10.0
+    record = foreign("broker %s is away", 9)
+    assert repeats.filter(record)
+    assert record.__dict__["fields"] == {"suppressed": 3}
+
+
+def test_our_own_lines_are_never_held_back() -> None:
+    repeats = logs.Repeats(clock=Clock())
+    assert all(repeats.filter(foreign("record_spooled", name="stepbridge.produce")) for _ in range(3))
+
+
+def test_the_memory_of_repeats_is_bounded() -> None:
+    repeats = logs.Repeats(clock=Clock(), limit=2)
+    for message in ("one", "two", "three"):
+        repeats.filter(foreign(message))
+    assert not repeats.filter(foreign("three"))
+    assert repeats.filter(foreign("one"))  # forgotten, so it passes again
