@@ -25,6 +25,10 @@ class Topics(Protocol):
         """Like `get`, but looks again (at most once a second for all callers) before it says TopicMissing."""
         ...
 
+    def cluster_id(self) -> str:
+        """The cluster's own id, for positions. Raises KafkaAway while no metadata was ever read."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Written:
