@@ -108,7 +108,8 @@ async def create_topic(client: AIOKafkaClient, name: str, controller: int) -> st
     """
     request = CreateTopicsRequest([(name, BROKER_DEFAULT, BROKER_DEFAULT, [], [])], CREATE_TIMEOUT_MS, False)
     try:
-        answer = await client.send(controller, request)
+        known = client.cluster.broker_metadata(controller) is not None
+        answer = await client.send(controller if known else client.get_random_node(), request)
     except IncompatibleBrokerVersion:
         await ask_metadata(client, client.cluster, [name], create=True)
         return None
