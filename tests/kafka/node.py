@@ -1,0 +1,133 @@
+"""One Apache Kafka broker: a JVM, its directory, its ports, and every way a test may mistreat it."""
+
+import os
+import signal
+import socket
+import subprocess
+from pathlib import Path
+
+from tests.kafka import jars
+
+JVM = ["java", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
+CLUSTER_ID = "c3RlcGJyaWRnZS10ZXN0cw"  # any 16 bytes in base64
+
+QUIET = """\
+Configuration:
+  name: tests
+  Appenders:
+    Console: {name: log, PatternLayout: {pattern: "%d{HH:mm:ss.SSS} %p %c{1}: %m%n"}}
+  Loggers:
+    Root: {level: WARN, AppenderRef: {ref: log}}
+    Logger: [{name: kafka.server.KafkaRaftServer, level: INFO}]
+"""
+
+
+def free_port() -> int:
+    """A loopback port that nobody has now. Another process may be quicker: who binds it must be able to retry."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+class Node:
+    """One broker, which is a controller as well. `start` and `kill` may alternate: port and data stay.
+
+    Nothing here waits for Kafka to answer: that is the cluster's (tests/kafka/cluster.py), which sees all nodes.
+    """
+
+    def __init__(self, node_id: int, directory: Path) -> None:
+        self.id = node_id
+        self.port, self.controller_port = free_port(), free_port()
+        self.directory = directory
+        self.log = directory / "broker.log"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __repr__(self) -> str:
+        state = "down" if self._process is None else f"pid {self._process.pid}"
+        return f"<Node {self.id} 127.0.0.1:{self.port} {state}>"
+
+    @property
+    def pid(self) -> int:
+        if self._process is None:
+            raise RuntimeError(f"{self!r} does not run")
+        return self._process.pid
+
+    def format(self, voters: str, brokers: int) -> None:
+        """Lay out an empty data directory. `voters` as in Kafka's controller.quorum.voters."""
+        self.directory.mkdir(parents=True)
+        (self.directory / "log4j2.yaml").write_text(QUIET)
+        self._properties.write_text(self._settings(voters, brokers))
+        command = self._java("kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c", str(self._properties))
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise RuntimeError(f"Kafka could not format {self.directory}:\n{done.stdout}{done.stderr}")
+
+    def start(self) -> None:
+        """In a session of its own, so that Ctrl-C reaches the tests first, and they end it."""
+        with self.log.open("ab") as log:
+            command = self._java("kafka.Kafka", str(self._properties))
+            self._process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+
+    def check(self) -> None:
+        """Raise RuntimeError, with the end of its log, if it has died by itself."""
+        if self._process is not None and self._process.poll() is not None:
+            raise RuntimeError(f"{self!r} ended with {self._process.returncode}; {self.log}:\n{self.tail()}")
+
+    def tail(self, lines: int = 30) -> str:
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:]) if self.log.exists() else ""
+
+    def kill(self) -> None:
+        """End it at once, as a power cut would. Harmless if it does not run."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def freeze(self) -> None:
+        """It keeps its connections and says nothing more, until `thaw`."""
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        os.kill(self.pid, signal.SIGCONT)
+
+    @property
+    def running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    @property
+    def _properties(self) -> Path:
+        return self.directory / "server.properties"
+
+    def _java(self, *arguments: str) -> list[str]:
+        log4j = f"-Dlog4j2.configurationFile={self.directory / 'log4j2.yaml'}"
+        return [*JVM, log4j, "-cp", f"{jars.ensure()}/*", *arguments]
+
+    def _settings(self, voters: str, brokers: int) -> str:
+        """Kafka's defaults but for what makes it small and quick; topics are made by asking, as Kafka's default is."""
+        copies, in_sync = min(3, brokers), min(2, brokers)
+        settings = {
+            "process.roles": "broker,controller",
+            "node.id": self.id,
+            "controller.quorum.voters": voters,
+            "listeners": f"PLAINTEXT://127.0.0.1:{self.port},CONTROLLER://127.0.0.1:{self.controller_port}",
+            "advertised.listeners": f"PLAINTEXT://127.0.0.1:{self.port}",
+            "controller.listener.names": "CONTROLLER",
+            "log.dirs": self.directory / "data",
+            "broker.heartbeat.interval.ms": 500,
+            "broker.session.timeout.ms": 3000,  # so long a killed broker is kept from coming back
+            "num.network.threads": 2,
+            "num.io.threads": 4,
+            "default.replication.factor": copies,
+            "min.insync.replicas": in_sync,
+            "offsets.topic.replication.factor": copies,
+            "offsets.topic.num.partitions": 4,
+            "transaction.state.log.replication.factor": copies,
+            "transaction.state.log.min.isr": in_sync,
+            "transaction.state.log.num.partitions": 4,
+            "share.coordinator.state.topic.replication.factor": copies,
+            "share.coordinator.state.topic.min.isr": in_sync,
+            "share.coordinator.state.topic.num.partitions": 1,
+            "group.initial.rebalance.delay.ms": 0,
+            "log.cleaner.dedupe.buffer.size": 16 * 1024 * 1024,
+        }
+        return "".join(f"{name}={value}\n" for name, value in settings.items())
