@@ -1,0 +1,59 @@
+"""Where a request enters: match it, let its endpoint answer, and answer what the endpoint raises.
+
+One place renders errors (STYLE, "Raise; one place answers"); one place counts answers (`Exchange.begin`).
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from proxy.errors import ProxyError
+from proxy.http.exchange import ClientGone, Exchange, Receive, Scope, Send
+from proxy.observe.logs import logger
+from proxy.observe.metrics import NO_ROUTE, Metrics, RouteMetrics
+from proxy.routes.table import RouteTable
+
+Handler = Callable[[Exchange], Awaitable[None]]
+
+log = logger("http")
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """What a route's requests go to, and where they are counted."""
+
+    name: str
+    handle: Handler
+    metrics: RouteMetrics
+
+
+class Dispatcher:
+    """The ASGI application of the public port. `table` is replaced as a whole by a reload."""
+
+    def __init__(self, table: RouteTable[Endpoint], metrics: Metrics) -> None:
+        self.table = table
+        self._unmatched = metrics.route(NO_ROUTE)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        exchange = Exchange(scope, receive, send)
+        exchange.metrics = self._unmatched
+        name = NO_ROUTE
+        try:
+            endpoint, exchange.path = self.table.match(scope["method"], scope["raw_path"])
+            exchange.metrics = endpoint.metrics
+            name = endpoint.name
+            await endpoint.handle(exchange)
+        except ProxyError as error:
+            await self._refuse(exchange, error, name)
+        except ClientGone:
+            pass
+        except Exception as exc:  # noqa: BLE001 - the client gets an answer whatever we did wrong
+            log.error("request_failed", route=name, request_id=exchange.request_id, exc=exc)
+            await self._refuse(exchange, ProxyError("The bridge failed; its log has the reason."), name)
+
+    @staticmethod
+    async def _refuse(exchange: Exchange, error: ProxyError, name: str) -> None:
+        if not exchange.status:
+            await exchange.refuse(error)
+            return
+        # The answer had begun: it can only be broken off, which uvicorn does with an answer left incomplete.
+        log.warning("answer_broken_off", route=name, request_id=exchange.request_id, code=error.code)

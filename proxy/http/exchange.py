@@ -1,0 +1,206 @@
+"""One request and its answer, as the endpoints see it: a thin skin over raw ASGI, and the same for every route."""
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from itertools import count
+from secrets import token_hex
+from types import TracebackType
+from typing import Any, Protocol
+
+from proxy.clock import now_s
+from proxy.errors import Malformed, ProxyError, TooLarge
+from proxy.http.problem import problem_answer
+from proxy.limits.gate import Gate
+from proxy.observe.metrics import RouteMetrics
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Headers = Sequence[tuple[bytes, bytes]]
+
+CLOSE = (b"connection", b"close")
+
+_request_id = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+_process = token_hex(4)
+_numbers = count(1)
+
+
+class Connection(Protocol):
+    """What our protocol offers beyond ASGI (`http/protocol.py`, `Cycle`)."""
+
+    def gone(self) -> asyncio.Future[None]: ...
+    async def drained(self) -> bool: ...
+
+
+class ClientGone(Exception):
+    """There is nobody left to answer."""
+
+
+class Exchange:
+    """One request and its answer.
+
+    `path` holds the parameters of the route's path. The answer is either `answer` once, or `begin` and then `write`
+    until `end`. What a gone client would get is dropped silently by `write`; only `drained` tells.
+    """
+
+    __slots__ = ("_receive", "_send", "headers", "metrics", "path", "request_id", "scope", "started_s", "status")
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.scope = scope
+        self.headers: Headers = scope["headers"]
+        self.path: dict[str, str] = {}
+        self.started_s = now_s()
+        self.status = 0  # of the answer; 0 until it has begun
+        self.metrics: RouteMetrics | None = None
+        self.request_id = self._id()
+        self._receive = receive
+        self._send = send
+
+    def __repr__(self) -> str:
+        return f"<Exchange {self.request_id} {self.scope['method']} {self.scope['path']} {self.status or 'open'}>"
+
+    @property
+    def query_string(self) -> bytes:
+        value: bytes = self.scope["query_string"]
+        return value
+
+    @property
+    def connection(self) -> Connection:
+        value: Connection = self.scope["extensions"]["stepbridge"]
+        return value
+
+    def header(self, name: bytes) -> bytes | None:
+        """The first header of that (lower-case) name."""
+        for each, value in self.headers:
+            if each == name:
+                return value
+        return None
+
+    async def body(self, limit_bytes: int, gate: Gate) -> bytes:
+        """The whole body. Its bytes are taken from the gate as they arrive: give them back with `gate.give`.
+
+        Raises TooLarge while it is still arriving, Overloaded, Malformed for one that breaks off (ClientGone if the
+        client went with it). Nothing is held by the gate after a raise.
+        """
+        declared = self.header(b"content-length")
+        if declared is not None and int(declared) > limit_bytes:
+            raise self._too_large(limit_bytes)
+        message = await self._receive()
+        if message["type"] == "http.request" and not message.get("more_body"):
+            body: bytes = message["body"]
+            if len(body) > limit_bytes:
+                raise self._too_large(limit_bytes)
+            gate.take(len(body))
+            return body
+        return await self._rest(message, limit_bytes, gate)
+
+    async def _rest(self, message: MutableMapping[str, Any], limit_bytes: int, gate: Gate) -> bytes:
+        body = bytearray()
+        try:
+            while message["type"] == "http.request":
+                piece = message["body"]
+                if len(body) + len(piece) > limit_bytes:
+                    raise self._too_large(limit_bytes)
+                gate.take(len(piece))
+                body += piece
+                if not message.get("more_body"):
+                    return bytes(body)
+                message = await self._receive()
+        except BaseException:
+            gate.give(len(body))
+            raise
+        gate.give(len(body))
+        raise ClientGone
+
+    @staticmethod
+    def _too_large(limit_bytes: int) -> TooLarge:
+        return TooLarge(
+            f"The body is larger than this route takes: {limit_bytes} bytes.", extra={"limit_bytes": limit_bytes}
+        )
+
+    async def answer(self, status: int, headers: Headers, body: bytes) -> None:
+        """The whole answer. `headers` includes Content-Length."""
+        await self.begin(status, headers)
+        await self._send({"type": "http.response.body", "body": body})
+
+    async def answer_json(self, status: int, body: bytes, headers: Headers = ()) -> None:
+        length = (b"content-length", b"%d" % len(body))
+        await self.answer(status, [(b"content-type", b"application/json"), length, *headers], body)
+
+    async def refuse(self, error: ProxyError) -> None:
+        """The answer of an error. The connection closes if the body was not read to its end."""
+        status, headers, body = problem_answer(error, self.request_id)
+        if isinstance(error, TooLarge):
+            headers.append(CLOSE)
+        await self.answer(status, headers, body)
+
+    async def begin(self, status: int, headers: Headers) -> None:
+        """The head of an answer; it leaves with the first piece of the body."""
+        self.status = status
+        if self.metrics is not None:
+            self.metrics.answered(status, now_s() - self.started_s)
+        head = [(b"x-request-id", self.request_id.encode()), *headers]
+        await self._send({"type": "http.response.start", "status": status, "headers": head})
+
+    async def write(self, piece: bytes) -> None:
+        """A piece of the body. Waits while the client reads too slowly."""
+        await self._send({"type": "http.response.body", "body": piece, "more_body": True})
+
+    async def end(self) -> None:
+        await self._send({"type": "http.response.body", "body": b""})
+
+    def _id(self) -> str:
+        """The client's own X-Request-Id if it is one, else ours."""
+        given = self.header(b"x-request-id")
+        if given is not None and _request_id.fullmatch(given):
+            return given.decode()
+        return f"{_process}-{next(_numbers):x}"
+
+
+class Interrupt:
+    """Ends what is awaited inside it as soon as the client has gone or the bridge drains.
+
+    Raises ClientGone in the first case; in the second it just leaves the block, and `draining` is True. No task is
+    made for it: the request's own task is cancelled and caught here.
+    """
+
+    def __init__(self, exchange: Exchange, drain: asyncio.Future[None]) -> None:
+        self.draining = False
+        self._gone = exchange.connection.gone()
+        self._drain = drain
+        self._task = asyncio.current_task()
+        self._fired = False
+        self._inside = False
+
+    def __enter__(self) -> "Interrupt":
+        self._inside = True
+        self._gone.add_done_callback(self._fire)
+        self._drain.add_done_callback(self._fire)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> bool:
+        self._inside = False
+        self._gone.remove_done_callback(self._fire)
+        self._drain.remove_done_callback(self._fire)
+        if not self._fired:
+            return False
+        assert self._task is not None
+        if self._task.uncancel() > 0 or not (kind is None or issubclass(kind, asyncio.CancelledError)):
+            return False
+        if self._gone.done():
+            raise ClientGone
+        self.draining = True
+        return True
+
+    def _fire(self, _: asyncio.Future[None]) -> None:
+        if self._inside and not self._fired and self._task is not None:
+            self._fired = True
+            self._task.cancel()
+
+
+def whole_number(text: str, *, name: str, least: int, most: int) -> int:
+    """A parameter of the request. Raises Malformed, naming it and its bounds."""
+    if not (text.isascii() and text.isdigit() and len(text) < 10 and least <= int(text) <= most):
+        raise Malformed(f"`{name}` must be a whole number from {least} to {most}.")
+    return int(text)

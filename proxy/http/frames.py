@@ -1,0 +1,29 @@
+"""How a record looks on a stream: pure bytes, no I/O.
+
+SSE: https://html.spec.whatwg.org/multipage/server-sent-events.html. Whatever goes into a frame holds no CR or LF
+(`consume/envelope.py` sees to that), so that no field ends early.
+"""
+
+RETRY = b"retry: 2000\n\n"
+SSE_HEARTBEAT = b":\n\n"
+NDJSON_HEARTBEAT = b"\n"
+
+
+def sse(data: bytes, position: str) -> bytes:
+    """One event: its `id` is what the client sends back as Last-Event-ID."""
+    return b"id: %b\ndata: %b\n\n" % (position.encode(), data)
+
+
+def sse_named(name: str, data: bytes) -> bytes:
+    """An event with a name of its own and no id: it moves no position."""
+    return b"event: %b\ndata: %b\n\n" % (name.encode(), data)
+
+
+def ndjson(data: bytes) -> bytes:
+    return data + b"\n"
+
+
+def with_members(envelope: bytes, **members: str) -> bytes:
+    """A record's JSON object with further members (tokens: they need no escapes)."""
+    more = b"".join(b',"%b":"%b"' % (name.encode(), value.encode()) for name, value in members.items())
+    return envelope[:-1] + more + b"}"

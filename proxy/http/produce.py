@@ -1,0 +1,68 @@
+"""POST on a produce route: one request in, one record out, one receipt back."""
+
+from dataclasses import dataclass
+
+from proxy.clock import Deadline, now_s
+from proxy.errors import NotNow, OutcomeUnknown, ProxyError
+from proxy.http.exchange import Exchange
+from proxy.limits.gate import Gate
+from proxy.observe.metrics import RouteMetrics
+from proxy.record import Receipt, Record
+from proxy.routes.recipe import RecordRecipe, Reply
+from proxy.routes.request import Request
+from proxy.seams import Submitter
+
+
+@dataclass(frozen=True, slots=True)
+class ProduceEndpoint:
+    """The hot path of the bridge. Everything that can be decided before a request comes was compiled at start."""
+
+    recipe: RecordRecipe
+    reply: Reply
+    submitter: Submitter
+    gates: tuple[Gate, Gate]  # of all routes, and of this one
+    metrics: RouteMetrics
+    max_body_bytes: int
+    timeout_s: float
+
+    async def __call__(self, exchange: Exchange) -> None:
+        common, own = self.gates
+        body = await exchange.body(self.max_body_bytes, common)
+        try:
+            common.enter()
+            try:
+                own.enter()
+                try:
+                    await self._produce(exchange, body)
+                finally:
+                    own.leave()
+            finally:
+                common.leave()
+        finally:
+            common.give(len(body))
+
+    async def _produce(self, exchange: Exchange, body: bytes) -> None:
+        request = Request(exchange.path, exchange.query_string, exchange.headers, body)
+        self.metrics.in_flight += 1
+        try:
+            record = self.recipe.record(request)
+            receipt = await self._submit(record)
+        except ProxyError as error:
+            self.metrics.produced(outcome_of(error), 1, len(body))
+            raise
+        finally:
+            self.metrics.in_flight -= 1
+        await exchange.answer(*self.reply.render(request, receipt))
+
+    async def _submit(self, record: Record) -> Receipt:
+        queued_s = now_s()
+        receipt = await self.submitter.submit(record, Deadline(queued_s + self.timeout_s))
+        self.metrics.produced("written", 1, len(record.value or b""), now_s() - queued_s)
+        return receipt
+
+
+def outcome_of(error: ProxyError) -> str:
+    """Which of DESIGN's three outcomes a failure is, as the metrics call it."""
+    if isinstance(error, OutcomeUnknown):
+        return "unknown"
+    return "not_written" if isinstance(error, NotNow) else "refused"

@@ -1,0 +1,1 @@
+"""Bounds, as plain counting: no clock, no I/O."""
