@@ -47,7 +47,7 @@ FAMILIES = (
         "stepbridge_request_seconds",
         Kind.HISTOGRAM,
         _ROUTE,
-        "Time from a request's head to the end of its answer. A stream counts when it ends.",
+        "Time from a request's head to the beginning of its answer.",
         "seconds",
     ),
     Family("stepbridge_requests_in_flight", Kind.GAUGE, _ROUTE, "Requests being worked on, waiting polls included."),

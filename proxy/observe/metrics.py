@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from proxy import __version__
-from proxy.observe.catalogue import BOUNDS_S, BY_NAME, FAMILIES
+from proxy.observe.catalogue import BOUNDS_S, BY_NAME, FAMILIES, Kind
 from proxy.observe.logs import logger
 
 log = logger("observe")
@@ -31,9 +31,23 @@ class Distribution:
         self.counts[bisect_left(BOUNDS_S, seconds)] += 1
         self.sum_s += seconds
 
+    def copy(self) -> "Distribution":
+        return Distribution(list(self.counts), self.sum_s)
+
 
 Labels = tuple[str, ...]  # the values, in the order of the family's label names
-Snapshot = dict[str, dict[Labels, float | Distribution]]  # by the family's name
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Every metric at one moment as plain data of its own: by the family's name, then by its labels' values."""
+
+    numbers: dict[str, dict[Labels, float]] = field(
+        default_factory=lambda: {family.name: {} for family in FAMILIES if family.kind is not Kind.HISTOGRAM}
+    )
+    distributions: dict[str, dict[Labels, Distribution]] = field(
+        default_factory=lambda: {family.name: {} for family in FAMILIES if family.kind is Kind.HISTOGRAM}
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +88,7 @@ class RouteMetrics:
         self._delivered = Tally()
 
     def answered(self, status: int, seconds: float) -> None:
-        """A request has its answer, `seconds` after its head was read."""
+        """The answer to a request begins, `seconds` after its head was read."""
         self._statuses[status] += 1
         self._request_s.observe(seconds)
 
@@ -101,18 +115,18 @@ class RouteMetrics:
 
     def add_to(self, snapshot: Snapshot, route: str) -> None:
         """Put everything into a snapshot, under this route's name."""
-        snapshot["stepbridge_requests_in_flight"][route,] = self.in_flight
-        snapshot["stepbridge_open_streams"][route,] = self.open_streams
-        snapshot["stepbridge_request_seconds"][route,] = self._request_s
+        snapshot.numbers["stepbridge_requests_in_flight"][route,] = self.in_flight
+        snapshot.numbers["stepbridge_open_streams"][route,] = self.open_streams
+        snapshot.distributions["stepbridge_request_seconds"][route,] = self._request_s.copy()
         for status, count in self._statuses.items():
-            snapshot["stepbridge_requests_total"][route, str(status)] = count
+            snapshot.numbers["stepbridge_requests_total"][route, str(status)] = count
         for outcome, tally in self._produced.items():
-            snapshot["stepbridge_records_total"][route, "in", outcome] = tally.records
-            snapshot["stepbridge_bytes_total"][route, "in", outcome] = tally.size_bytes
-            snapshot["stepbridge_produce_seconds"][route, outcome] = tally.took
+            snapshot.numbers["stepbridge_records_total"][route, "in", outcome] = tally.records
+            snapshot.numbers["stepbridge_bytes_total"][route, "in", outcome] = tally.size_bytes
+            snapshot.distributions["stepbridge_produce_seconds"][route, outcome] = tally.took.copy()
         if self._delivered.records:
-            snapshot["stepbridge_records_total"][route, "out", "delivered"] = self._delivered.records
-            snapshot["stepbridge_bytes_total"][route, "out", "delivered"] = self._delivered.size_bytes
+            snapshot.numbers["stepbridge_records_total"][route, "out", "delivered"] = self._delivered.records
+            snapshot.numbers["stepbridge_bytes_total"][route, "out", "delivered"] = self._delivered.size_bytes
 
 
 class Metrics:
@@ -146,12 +160,12 @@ class Metrics:
             self._sources.remove(source)
 
     def snapshot(self) -> Snapshot:
-        """Every value as plain data. Distributions are the live ones: render or copy before the loop goes on."""
-        snapshot: Snapshot = {family.name: {} for family in FAMILIES}
-        snapshot["stepbridge_build_info"][__version__, platform.python_version()] = 1
-        snapshot["stepbridge_event_loop_lag_seconds"][()] = self._loop_lag
+        """Every value as it is now. Another thread, or process, may work on it."""
+        snapshot = Snapshot()
+        snapshot.numbers["stepbridge_build_info"][__version__, platform.python_version()] = 1
+        snapshot.distributions["stepbridge_event_loop_lag_seconds"][()] = self._loop_lag.copy()
         for (operation, error), count in self._kafka_errors.items():
-            snapshot["stepbridge_kafka_errors_total"][operation, error] = count
+            snapshot.numbers["stepbridge_kafka_errors_total"][operation, error] = count
         for name, route in self._routes.items():
             route.add_to(snapshot, name)
         for source in self._sources:
@@ -163,7 +177,7 @@ def _ask(source: Source, snapshot: Snapshot) -> None:
     """One source's trouble is its own: the others are still scraped."""
     try:
         for sample in source():
-            snapshot[sample.name][_label_values(sample)] = sample.value
+            snapshot.numbers[sample.name][_label_values(sample)] = sample.value
     except Exception as exc:  # noqa: BLE001 (a scrape must not fail for it)
         log.error("metrics_source_failed", source=getattr(source, "__qualname__", repr(source)), exc=exc)
 

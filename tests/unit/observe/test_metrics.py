@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from proxy.observe.catalogue import BOUNDS_S
+from proxy.observe.catalogue import BOUNDS_S, FAMILIES
 from proxy.observe.exposition import render
 from proxy.observe.metrics import Distribution, Metrics, Sample
 
@@ -133,7 +133,15 @@ def test_a_snapshot_has_every_metric_of_the_catalogue_under_its_label_values() -
     metrics = Metrics()
     metrics.route("orders").answered(201, 0.002)
     snapshot = metrics.snapshot()
-    assert snapshot["stepbridge_requests_total"] == {("orders", "201"): 1}
-    distribution = snapshot["stepbridge_request_seconds"]["orders",]
-    assert isinstance(distribution, Distribution)
-    assert sum(distribution.counts) == 1
+    assert snapshot.numbers["stepbridge_requests_total"] == {("orders", "201"): 1}
+    assert sum(snapshot.distributions["stepbridge_request_seconds"]["orders",].counts) == 1
+    assert {*snapshot.numbers, *snapshot.distributions} == {family.name for family in FAMILIES}
+
+
+def test_a_snapshot_stays_as_it_was_while_the_bridge_works_on() -> None:
+    metrics = Metrics()
+    snapshot = metrics.snapshot()
+    before = str(snapshot)
+    metrics.loop_lag(0.5)
+    metrics.route("orders").answered(201, 0.002)
+    assert str(snapshot) == before
