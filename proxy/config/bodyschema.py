@@ -1,0 +1,27 @@
+"""JSON Schemas of bodies, compiled so that neither a schema nor a body can make the bridge reach or hang.
+
+No reference leaves the document, and `pattern`s run on an engine whose time is linear in the text: look-around
+and back-references, which cannot, are refused when the schema is read.
+"""
+
+from typing import Any
+
+import jsonschema_rs
+from jsonschema_rs import RegexOptions, Validator
+
+
+class BadSchema(ValueError):
+    """The document is no usable JSON Schema. The message says where and why."""
+
+
+def compile_schema(document: Any) -> Validator:
+    """A validator for the draft that `$schema` names (2020-12 without it). Raises BadSchema."""
+    try:
+        return jsonschema_rs.validator_for(document, offline=True, pattern_options=RegexOptions())
+    except jsonschema_rs.ValidationError as exc:
+        where = "/".join(map(str, exc.instance_path))
+        hint = " (look-around and back-references are not supported)" if '"regex"' in exc.message else ""
+        hint = " (references must stay inside the file: #/$defs/...)" if "retrieving it failed" in exc.message else hint
+        raise BadSchema(f"at /{where}: {exc.message[:300]}{hint}") from exc
+    except (ValueError, TypeError) as exc:
+        raise BadSchema(str(exc)[:300]) from exc

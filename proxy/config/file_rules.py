@@ -1,0 +1,110 @@
+"""What may stand together in the file as a whole. Each rule takes the data and yields what is wrong with it."""
+
+import ipaddress
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from proxy.config.mistake import Fault
+from proxy.config.model import Admin, Consume, Limits, RouteLimits, Server
+from proxy.config.outline import RouteOutline, mapping, routes, section
+
+Data = Mapping[str, Any]
+
+
+def strangers_need_auth(data: Data) -> Iterator[Fault]:
+    """Whoever lets other machines in says in so many words that callers are not told apart."""
+    if data.get("auth") is not None:
+        return
+    for name in ("server", "admin"):
+        host = mapping(data.get(name)).get("host")
+        if isinstance(host, str) and not _is_loopback(host):
+            yield Fault(
+                (name, "host"), f"{host} lets other machines in: write `auth: none` if anyone may, or 127.0.0.1"
+            )
+
+
+def ports_differ(data: Data) -> Iterator[Fault]:
+    server, admin = section(Server, data.get("server")), section(Admin, data.get("admin"))
+    if server and admin and server.port == admin.port != 0 and server.host == admin.host:
+        yield Fault(("admin", "port"), f"{admin.port} is the port of `server` too: give each its own")
+
+
+def bodies_fit_in_flight(data: Data) -> Iterator[Fault]:
+    limits = section(Limits, data.get("limits"))
+    if limits is None:
+        return
+    if limits.max_body_bytes > limits.in_flight_bytes:
+        yield Fault(("limits", "max_body_bytes"), f"is more than in_flight_bytes ({limits.in_flight_bytes})")
+    for route in routes(data):
+        own = section(RouteLimits, route.said.get("limits"))
+        if own and own.max_body_bytes and own.max_body_bytes > limits.in_flight_bytes:
+            path = (*route.path, "limits", "max_body_bytes")
+            yield Fault(path, f"is more than limits.in_flight_bytes ({limits.in_flight_bytes})")
+
+
+def names_are_unique(data: Data) -> Iterator[Fault]:
+    first: dict[str, RouteOutline] = {}
+    for route in routes(data):
+        if route.name is None:
+            continue
+        other = first.setdefault(route.name, route)
+        if other is not route:
+            key = "name" if "name" in route.said else "route"
+            detail = f"the name {route.name} is that of {_where(other)} too: write another `name`"
+            yield Fault((*route.path, key), detail)
+
+
+def routes_do_not_collide(data: Data) -> Iterator[Fault]:
+    """Of two routes that take the same requests one would never be reached. Acks take requests too."""
+    first: dict[tuple[str, tuple[str, ...]], RouteOutline] = {}
+    for route in routes(data):
+        if route.pattern:
+            other = first.setdefault((route.pattern.method, route.pattern.shape), route)
+            if other is not route:
+                yield Fault((*route.path, "route"), f"takes the same requests as {_where(other)}")
+    for route in routes(data):
+        acks = route.acks
+        if acks:
+            other = first.setdefault((acks.method, acks.shape), route)
+            if other is not route:
+                yield Fault((*route.path, "route"), f"its acks, {acks}, collide with {_where(other)}")
+
+
+def groups_agree(data: Data) -> Iterator[Fault]:
+    """Routes of one group are doors to one membership: they read the same and lease alike."""
+    first: dict[str, tuple[RouteOutline, Consume]] = {}
+    for route in routes(data):
+        consume = section(Consume, route.consume) if route.consume else None
+        if consume is None or consume.group is None:
+            continue
+        other, theirs = first.setdefault(consume.group, (route, consume))
+        for key in ("topics", "lease_ms", "from"):
+            mine, its = _comparable(consume, key), _comparable(theirs, key)
+            if mine != its:
+                where = (*route.path, "consume", key if key in route.consume else "group")
+                yield Fault(where, f"{key} differs from that of {_where(other)} in the same group: {mine}, not {its}")
+
+
+def _comparable(consume: Consume, key: str) -> Any:
+    return sorted(consume.topics) if key == "topics" else getattr(consume, "from_" if key == "from" else key)
+
+
+def _where(route: RouteOutline) -> str:
+    return f"routes[{route.path[1]}] ({route.said.get('route')})"
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+FILE_RULES = (
+    strangers_need_auth,
+    ports_differ,
+    bodies_fit_in_flight,
+    names_are_unique,
+    routes_do_not_collide,
+    groups_agree,
+)

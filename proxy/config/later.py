@@ -1,0 +1,43 @@
+"""Keys and values of the file's full language that this version does not know yet.
+
+They are refused, like misspelt ones, but by name: nobody should search for the mistake. `*` is any list index.
+"""
+
+from collections.abc import Sequence
+
+NOT_IN_THIS_VERSION = "not in this version"
+
+_KEYS = {
+    "": ("upstreams", "peer", "spool", "workers", "tls"),
+    "kafka": ("internal", "security"),
+    "server": ("workers", "tls"),
+    "admin": ("tls",),
+    "limits": ("rate",),
+    "routes.*": ("upstream", "migrate", "auth", "cors"),
+    "routes.*.limits": ("rate", "in_flight_bytes", "streams"),
+    "routes.*.produce": ("batch",),
+    "routes.*.consume": ("max_deliveries", "dead_letter", "order", "max_in_flight", "commit", "filter"),
+    "routes.*.response": ("spooled",),
+}
+KEYS = frozenset(f"{section}.{key}".lstrip(".") for section, keys in _KEYS.items() for key in keys)
+
+VALUES = frozenset({("routes.*.produce.on_outage", "spool")})
+
+
+def is_later(path: Sequence[str | int]) -> bool:
+    """True for a key that a later version will take."""
+    return _pattern(path) in KEYS
+
+
+def is_later_value(path: Sequence[str | int], value: object) -> bool:
+    """True for a value that a later version will take where this one does not."""
+    return isinstance(value, str) and (_pattern(path), value) in VALUES
+
+
+def names_at(path: Sequence[str | int]) -> tuple[str, ...]:
+    """The later keys of the mapping at `path`."""
+    return _KEYS.get(_pattern(path), ())
+
+
+def _pattern(path: Sequence[str | int]) -> str:
+    return ".".join("*" if isinstance(step, int) else step for step in path)

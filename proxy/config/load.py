@@ -1,0 +1,98 @@
+"""From a file and the environment to a Config, or to every mistake in it at once.
+
+The steps: read the text as YAML, fill in variables, read the schema files, validate the values, and ask the
+rules on what may stand together. Each adds its faults; a value that one step could not make out is not
+judged by the next. This is the one file of the room that reads anything.
+"""
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path as FilePath
+from typing import Any
+
+import orjson
+from pydantic import ValidationError
+
+from proxy.config.bodyschema import BadSchema, compile_schema
+from proxy.config.document import Document, NotYaml, read_document
+from proxy.config.environment import fill_in
+from proxy.config.file_rules import FILE_RULES
+from proxy.config.mistake import ConfigMistakes, Fault, Mistake, Path, dotted
+from proxy.config.model import Config, SchemaFile
+from proxy.config.outline import routes
+from proxy.config.route_rules import ROUTE_RULES
+from proxy.config.words import explain
+
+
+def load(path: FilePath, environ: Mapping[str, str] = os.environ) -> Config:
+    """The configuration in the file at `path`, its schema files beside it read in. Raises ConfigMistakes."""
+    document = _read(path)
+    unreadable = list(document.faults)
+    data = fill_in(document.data, environ, unreadable)
+    if isinstance(data, dict):
+        _read_schemas(data, path.parent, unreadable)
+    config, faults = _validate(data)
+    if isinstance(data, dict):
+        faults += _break_rules(data)
+    faults = unreadable + [fault for fault in faults if not _within(fault.path, unreadable)]
+    if config is None or faults:
+        raise ConfigMistakes(_mistakes(faults, document, str(path)))
+    return config
+
+
+def _read(path: FilePath) -> Document:
+    try:
+        return read_document(path.read_text(encoding="utf-8"), str(path))
+    except NotYaml as exc:
+        raise ConfigMistakes([exc.mistake]) from exc
+    except (OSError, UnicodeDecodeError) as exc:
+        raise ConfigMistakes([Mistake(str(path), 1, 1, "file", f"cannot be read: {_reason(exc)}")]) from exc
+
+
+def _read_schemas(data: dict[str, Any], directory: FilePath, faults: list[Fault]) -> None:
+    """Replace the name of each schema file in `data` by what is in it."""
+    for route in routes(data):
+        name = route.produce.get("schema")
+        if not isinstance(name, str):
+            continue
+        try:
+            document = orjson.loads((directory / name).read_bytes())
+            compile_schema(document)
+            data["routes"][route.path[1]]["produce"]["schema"] = SchemaFile(file=name, document=document)
+        except (OSError, ValueError) as exc:
+            faults.append(Fault((*route.path, "produce", "schema"), f"{name} cannot be used: {_reason(exc)}"))
+
+
+def _validate(data: Any) -> tuple[Config | None, list[Fault]]:
+    try:
+        return Config.model_validate(data), []
+    except ValidationError as exc:
+        return None, list(explain(exc, Config))
+
+
+def _break_rules(data: dict[str, Any]) -> Iterator[Fault]:
+    for file_rule in FILE_RULES:
+        yield from file_rule(data)
+    for route in routes(data):
+        for route_rule in ROUTE_RULES:
+            yield from route_rule(route)
+
+
+def _within(path: Path, faults: Iterable[Fault]) -> bool:
+    return any(fault.path == path[: len(fault.path)] for fault in faults)
+
+
+def _mistakes(faults: Iterable[Fault], document: Document, file: str) -> Iterator[Mistake]:
+    for fault in faults:
+        line, column = document.place(fault)
+        yield Mistake(file, line, column, dotted(fault.path), fault.detail)
+
+
+def _reason(exc: Exception) -> str:
+    if isinstance(exc, orjson.JSONDecodeError):
+        return f"it is not JSON: {exc.msg} (line {exc.lineno}, column {exc.colno})"
+    if isinstance(exc, BadSchema):
+        return f"it is no JSON Schema: {exc}"
+    if isinstance(exc, UnicodeDecodeError):
+        return "it is not UTF-8 text"
+    return (exc.strerror or str(exc)) if isinstance(exc, OSError) else str(exc)

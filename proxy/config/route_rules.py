@@ -1,0 +1,167 @@
+"""What may stand together in one route. Each rule takes its outline and yields what is wrong with it."""
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from proxy.config.media import FORM, is_json
+from proxy.config.mistake import Fault, Path
+from proxy.config.model import Route
+from proxy.config.outline import RouteOutline
+from proxy.config.placeholder import BadTemplate, Placeholder, parse_template
+
+Rule = Callable[[RouteOutline], Iterator[Fault]]
+Text = tuple[Path, str]  # where a template stands in the file, and what it says
+
+_NO_BODY = (204, 205, 304)
+
+
+def one_purpose(route: RouteOutline) -> Iterator[Fault]:
+    """A route produces or consumes. One that says neither, but has a key we do not know, has its fault already."""
+    purposes = [key for key in ("produce", "consume") if route.said.get(key) is not None]
+    if len(purposes) == 2:
+        yield Fault((*route.path, "consume"), "stands beside produce: a route has one of them, make it two routes")
+    if not purposes and set(route.said) <= set(Route.model_fields):
+        yield Fault(route.path, "says neither produce nor consume: a route has exactly one of them")
+
+
+def reads_are_get_or_post(route: RouteOutline) -> Iterator[Fault]:
+    if route.consume and route.pattern and route.pattern.method not in ("GET", "POST"):
+        yield Fault((*route.path, "route"), f"{route.pattern.method} does not read: a consume route is GET (or POST)")
+
+
+def response_is_for_produce(route: RouteOutline) -> Iterator[Fault]:
+    if route.consume and not route.produce and route.said.get("response") is not None:
+        yield Fault((*route.path, "response"), "is for produce routes: a consume route answers records", at_key=True)
+
+
+def leases_need_a_group(route: RouteOutline) -> Iterator[Fault]:
+    for key in ("ack", "lease_ms"):
+        if key in route.consume and route.consume.get("group") is None:
+            detail = f"{key} needs a `group`: without one each client keeps its own position"
+            yield Fault((*route.path, "consume", key), detail, at_key=True)
+
+
+def acks_have_a_path(route: RouteOutline) -> Iterator[Fault]:
+    explicit = route.consume.get("group") is not None and route.consume.get("ack", "explicit") == "explicit"
+    if explicit and route.pattern and route.pattern.acks is None:
+        detail = "leaves no place for /ack after {...}: name the segments, or write `ack: auto`"
+        yield Fault((*route.path, "route"), detail)
+
+
+def topics_are_named_once(route: RouteOutline) -> Iterator[Fault]:
+    topics = route.consume.get("topics")
+    if not isinstance(topics, list):
+        return
+    for index, topic in enumerate(topics):
+        if topic in topics[:index]:
+            yield Fault((*route.path, "consume", "topics", index), f"{topic} is listed twice")
+
+
+def tombstones_are_deletes(route: RouteOutline) -> Iterator[Fault]:
+    if "value" not in route.produce or route.produce["value"] is not None:
+        return
+    if route.pattern and route.pattern.method != "DELETE":
+        detail = f"null (a tombstone) is for DELETE routes, this one is {route.pattern.method}: leave it out"
+        yield Fault((*route.path, "produce", "value"), detail)
+    if route.produce.get("key") is None:
+        yield Fault((*route.path, "produce", "value"), "null (a tombstone) deletes by key: write a `key` too")
+
+
+def empty_answers_have_no_body(route: RouteOutline) -> Iterator[Fault]:
+    status = route.response.get("status")
+    if status in _NO_BODY and route.response.get("body") is not None:
+        yield Fault((*route.path, "response", "body"), f"a {status} has no body: leave it out, or write 200")
+
+
+def templates_can_be_filled_in(route: RouteOutline) -> Iterator[Fault]:
+    for path, text in (*record_texts(route), *answer_texts(route)):
+        try:
+            pieces = parse_template(text)
+        except BadTemplate as exc:
+            yield Fault(path, str(exc))
+            continue
+        in_body = path[2:4] == ("response", "body")
+        yield from (Fault(path, detail) for detail in _misplaced(pieces, route, in_body))
+
+
+def fixed_numbers_are_numbers(route: RouteOutline) -> Iterator[Fault]:
+    """A partition without placeholders is known now."""
+    partition = route.produce.get("partition")
+    if isinstance(partition, str) and "{" not in partition and not re.fullmatch(r"[0-9]{1,9}", partition):
+        yield Fault((*route.path, "produce", "partition"), f"{partition!r} is no partition: write a number from 0")
+
+
+def content_types_can_be_read(route: RouteOutline) -> Iterator[Fault]:
+    """A route that looks into bodies takes only what it can look into."""
+    types = route.produce.get("content_types")
+    strict = route.produce.get("schema") is not None
+    if not isinstance(types, list) or not (strict or _reads_body(route)):
+        return
+    why = "has a schema: only JSON" if strict else "reads {body.…}: only JSON and forms"
+    for index, media_type in enumerate(types):
+        if isinstance(media_type, str) and not is_json(media_type.lower()) and (strict or media_type.lower() != FORM):
+            yield Fault((*route.path, "produce", "content_types", index), f"{media_type} cannot be read, and it {why}")
+
+
+def record_texts(route: RouteOutline) -> Iterator[Text]:
+    """The templates of the record."""
+    at = (*route.path, "produce")
+    for key in ("key", "partition", "timestamp", "headers"):
+        yield from _texts((*at, key), route.produce.get(key))
+
+
+def answer_texts(route: RouteOutline) -> Iterator[Text]:
+    """The templates of the answer."""
+    at = (*route.path, "response")
+    for key in ("headers", "body"):
+        yield from _texts((*at, key), route.response.get(key))
+
+
+def _texts(path: Path, value: Any) -> Iterator[Text]:
+    if isinstance(value, str):
+        yield path, value
+    children: Iterable[tuple[Any, Any]] = ()
+    if isinstance(value, dict):
+        children = value.items()
+    elif isinstance(value, list):
+        children = enumerate(value)
+    for step, child in children:
+        yield from _texts((*path, step), child)
+
+
+def _misplaced(pieces: Iterable[str | Placeholder], route: RouteOutline, in_body: bool) -> Iterator[str]:
+    for piece in pieces:
+        if isinstance(piece, str):
+            if not in_body and re.search(r"[\r\n\0]", piece):
+                yield "has a line break or NUL, which keys and headers cannot carry: write it on one line"
+        elif piece.source == "record" and not in_body:
+            yield f"{piece} is known only once the record is written: it can stand in response.body"
+        elif piece.source == "path" and route.pattern and piece.way[0] not in route.pattern.names:
+            names = ", ".join(f"{{path.{name}}}" for name in route.pattern.names) or "none"
+            yield f"{piece} is not in the route {route.pattern}: there are {names}"
+
+
+def _reads_body(route: RouteOutline) -> bool:
+    for _, text in (*record_texts(route), *answer_texts(route)):
+        try:
+            if any(isinstance(piece, Placeholder) and piece.source == "body" for piece in parse_template(text)):
+                return True
+        except BadTemplate:
+            continue
+    return False
+
+
+ROUTE_RULES: tuple[Rule, ...] = (
+    one_purpose,
+    reads_are_get_or_post,
+    response_is_for_produce,
+    leases_need_a_group,
+    acks_have_a_path,
+    topics_are_named_once,
+    tombstones_are_deletes,
+    empty_answers_have_no_body,
+    templates_can_be_filled_in,
+    fixed_numbers_are_numbers,
+    content_types_can_be_read,
+)

@@ -1,0 +1,106 @@
+"""What one value of the file may be. A ValueError's text is read by people: what is wrong, what would be right."""
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
+
+from proxy.config.later import NOT_IN_THIS_VERSION
+from proxy.config.pattern import Pattern
+
+_SERVERS_OWN = ("connection", "content-length", "date", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade")
+
+
+def _whole(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise ValueError(f"is {str(value).lower()}, must be a whole number")
+    return value
+
+
+def _topic(value: str) -> str:
+    if value in (".", "..") or not re.fullmatch(r"[A-Za-z0-9._-]{1,249}", value):
+        raise ValueError(f"{value!r} is no topic name: letters, digits, '.', '_' and '-', at most 249 of them")
+    return value
+
+
+def _group(value: str) -> str:
+    if not value.isprintable() or not value.strip() or len(value) > 249:
+        raise ValueError("is no group name: write 1 to 249 printable characters")
+    return value
+
+
+def _servers(value: str) -> str:
+    for server in value.split(","):
+        if not re.fullmatch(r"\s*(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}\s*", server):
+            raise ValueError(f"{server!r} is no broker address: write host:port, several with a comma between")
+    return value
+
+
+def _number_as_text(value: Any) -> Any:
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def one_or_more(value: Any) -> Any:
+    return value if isinstance(value, (list, tuple)) else [value]
+
+
+def _media_type(value: str) -> str:
+    if not re.fullmatch(r"[a-z0-9!#$&^_.+-]+/[a-z0-9!#$&^_.+-]+", value.lower()):
+        raise ValueError(f"{value!r} is no media type: write for example application/json, without parameters")
+    return value.lower()
+
+
+def _secret(value: SecretStr) -> SecretStr:
+    if len(value.get_secret_value()) < 16:
+        raise ValueError("is too short: a secret has at least 16 characters (openssl rand -base64 32 makes one)")
+    return value
+
+
+def _route(value: str) -> str:
+    Pattern.parse(value)
+    return " ".join(value.split())
+
+
+def _route_name(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9._-]{1,100}", value):
+        raise ValueError(f"{value!r} is no name: letters, digits, '.', '_' and '-', at most 100 of them")
+    return value
+
+
+def _header_name(value: str) -> str:
+    if not value.isprintable() or not 1 <= len(value) <= 249:
+        raise ValueError(f"{value!r} is no header name: write 1 to 249 printable characters")
+    return value
+
+
+def _answer_header(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,249}", value):
+        raise ValueError(f"{value!r} is no HTTP header name")
+    if value.lower() in _SERVERS_OWN:
+        raise ValueError(f"{value} is the server's own header: leave it out")
+    return value
+
+
+def _value(value: Any) -> Any:
+    if value not in (None, "{body}"):
+        raise ValueError(f"a value template is {NOT_IN_THIS_VERSION}: write null (a tombstone), or leave it out")
+    return value
+
+
+Whole = Annotated[int, BeforeValidator(_whole)]
+Port = Annotated[Whole, Field(ge=0, le=65_535)]
+Milliseconds = Annotated[Whole, Field(gt=0, le=86_400_000)]
+Count = Annotated[Whole, Field(gt=0)]
+Bytes = Annotated[Whole, Field(gt=0)]
+TopicName = Annotated[str, AfterValidator(_topic)]
+GroupName = Annotated[str, AfterValidator(_group)]
+Servers = Annotated[str, AfterValidator(_servers)]
+MediaType = Annotated[str, AfterValidator(_media_type)]
+Secret = Annotated[SecretStr, AfterValidator(_secret)]
+RouteText = Annotated[str, AfterValidator(_route)]
+RouteName = Annotated[str, AfterValidator(_route_name)]
+HeaderName = Annotated[str, AfterValidator(_header_name)]
+AnswerHeader = Annotated[str, AfterValidator(_answer_header)]
+Template = str
+NumericTemplate = Annotated[Template, BeforeValidator(_number_as_text)]
+Value = Annotated[Literal["{body}"] | None, BeforeValidator(_value)]
