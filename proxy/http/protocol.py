@@ -26,16 +26,17 @@ LINGER_BYTES = 64 * 1024 * 1024
 
 
 @dataclass(slots=True)
-class HeadLimits:
-    """Bounds of a request's head. One object for all connections, changed in place by a reload."""
+class Policy:
+    """What holds for every connection of a listener. One object, changed in place by a reload and by drain."""
 
-    max_bytes: int = 65_536
-    timeout_s: float = 10.0
+    max_head_bytes: int = 65_536
+    head_timeout_s: float = 10.0
+    close: bool = False  # every answer is its connection's last
 
 
-def protocol_class(limits: HeadLimits) -> type["BridgeProtocol"]:
-    """The protocol with these limits: uvicorn makes an object of it for each connection."""
-    return cast("type[BridgeProtocol]", type("BridgeProtocol", (BridgeProtocol,), {"limits": limits}))
+def protocol_class(policy: Policy) -> type["BridgeProtocol"]:
+    """The protocol under this policy: uvicorn makes an object of it for each connection."""
+    return cast("type[BridgeProtocol]", type("BridgeProtocol", (BridgeProtocol,), {"policy": policy}))
 
 
 class Cycle(RequestResponseCycle):
@@ -99,6 +100,8 @@ class Cycle(RequestResponseCycle):
     def _render_head(self, status: int, headers: Any) -> bytes:
         parts = [STATUS_LINE[status]]
         close = False
+        if self._protocol.policy.close:
+            self.keep_alive = False
         for name, value in (*self.default_headers, *headers):
             if b"\r" in value or b"\n" in value or b"\n" in name:
                 raise RuntimeError(f"a line break in the response header {name!r}")
@@ -153,7 +156,7 @@ class Cycle(RequestResponseCycle):
 class BridgeProtocol(HttpToolsProtocol):
     """One connection."""
 
-    limits = HeadLimits()
+    policy = Policy()
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -218,7 +221,7 @@ class BridgeProtocol(HttpToolsProtocol):
             return
         if self._in_head and not self.transport.is_closing():
             self._unparsed_bytes += len(data)
-            if self._unparsed_bytes > self.limits.max_bytes:
+            if self._unparsed_bytes > self.policy.max_head_bytes:
                 self._refuse(self._head_too_large())
             elif self._head_timer is None:
                 self._start_head_timer()
@@ -313,7 +316,7 @@ class BridgeProtocol(HttpToolsProtocol):
 
     def _count(self, size_bytes: int) -> None:
         self._head_bytes += size_bytes + 4
-        if self._head_bytes > self.limits.max_bytes:
+        if self._head_bytes > self.policy.max_head_bytes:
             raise _HeadTooLarge  # out of the parser, which wraps it
 
     def _reason(self, exc: Exception) -> ProxyError:
@@ -324,7 +327,7 @@ class BridgeProtocol(HttpToolsProtocol):
         return Malformed(f"This is no HTTP/1.1 request: {str(exc) or 'it cannot be parsed'}.")
 
     def _head_too_large(self) -> ProxyError:
-        return HeadersTooLarge(f"The request line and headers are larger than {self.limits.max_bytes} bytes.")
+        return HeadersTooLarge(f"The request line and headers are larger than {self.policy.max_head_bytes} bytes.")
 
     def _refuse(self, error: ProxyError) -> None:
         """Answer what cannot be read, and close. A request before it on this connection gets its answer first."""
@@ -343,7 +346,7 @@ class BridgeProtocol(HttpToolsProtocol):
         self.finish(linger=True)
 
     def _start_head_timer(self) -> None:
-        self._head_timer = self.loop.call_later(self.limits.timeout_s, self._head_timed_out)
+        self._head_timer = self.loop.call_later(self.policy.head_timeout_s, self._head_timed_out)
 
     def _stop_head_timer(self) -> None:
         if self._head_timer is not None:
@@ -355,7 +358,7 @@ class BridgeProtocol(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         if self._unparsed_bytes:
-            self._refuse(HeaderTimeout(f"The request's head did not arrive within {self.limits.timeout_s:g} s."))
+            self._refuse(HeaderTimeout(f"The request's head did not arrive within {self.policy.head_timeout_s:g} s."))
         else:
             self.transport.close()
 
