@@ -1,0 +1,46 @@
+"""The admin side's front page: what there is. One file, no scripts, nothing from elsewhere."""
+
+import base64
+import hashlib
+
+from proxy import __version__
+
+_STYLE = """
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 46rem; margin: 3rem auto; padding: 0 1rem; color: #1d2733 }
+h1 { font-size: 1.4rem } small { color: #667; font-weight: normal }
+td { padding: .25rem 1.5rem .25rem 0; vertical-align: top } a, code { font-family: ui-monospace, monospace }
+@media (prefers-color-scheme: dark) { body { background: #12161c; color: #dde3ea } a { color: #8bb8ff } }
+"""
+
+_LINKS = (
+    ("/healthz", "the process works"),
+    ("/readyz", "requests may be sent here"),
+    ("/readyz?strict=1", "… and everything it depends on is there; the state of each"),
+    ("/metrics", "Prometheus text, or OpenMetrics by <code>Accept</code>"),
+    ("/admin/routes", "each route: topics, state, requests"),
+    ("/admin/groups", "each consumer group: partitions, lag, leases"),
+    ("/openapi.json", "OpenAPI 3.1 of the configured routes"),
+)
+
+_digest = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
+CONTENT_SECURITY_POLICY = (
+    f"default-src 'none'; style-src 'sha256-{_digest}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+
+
+def index_page() -> str:
+    """The page as HTML; to be sent with CONTENT_SECURITY_POLICY, which knows its style by hash."""
+    rows = "\n".join(f'<tr><td><a href="{path}">{path}</a></td><td>{text}</td></tr>' for path, text in _LINKS)
+    return f"""<!doctype html>
+<html lang="en">
+<head><meta charset="utf-8"><title>Stepbridge</title><style>{_STYLE}</style></head>
+<body>
+<h1>Stepbridge <small>{__version__}, admin side</small></h1>
+<table>
+{rows}
+<tr><td><code>POST /admin/reload</code></td><td>read the configuration file again (or <code>stepbridge reload</code>)
+</td></tr>
+</table>
+</body>
+</html>
+"""

@@ -1,0 +1,142 @@
+"""What all routes of the OpenAPI document share: the bridge's own shapes, parameters and problems."""
+
+from typing import Any
+
+Json = dict[str, Any]
+
+
+def ref(kind: str, name: str) -> Json:
+    """A reference to one of the components below."""
+    return {"$ref": f"#/components/{kind}/{name}"}
+
+
+def _object(required: tuple[str, ...], **properties: Json) -> Json:
+    return {"type": "object", "required": list(required), "properties": properties}
+
+
+def _text(description: str) -> Json:
+    return {"type": "string", "description": description}
+
+
+_STRING: Json = {"type": "string"}
+_WHOLE: Json = {"type": "integer", "minimum": 0}
+_BYTES: Json = {  # how a key or header value is shown
+    "anyOf": [
+        {"type": ["string", "null"]},
+        _object(("base64",), base64={"type": "string", "contentEncoding": "base64"}),
+    ]
+}
+_WHICH: Json = {
+    "anyOf": [{"const": "all"}, {"type": "array", "items": _STRING}],
+    "description": 'Ids of records, or "all".',
+}
+
+_SCHEMAS: Json = {
+    "Receipt": _object(
+        ("topic", "partition", "offset", "timestamp_ms"),
+        topic=_STRING,
+        partition=_WHOLE,
+        offset=_WHOLE,
+        timestamp_ms={"type": "integer"},
+    ),
+    "Record": _object(
+        ("id", "topic", "partition", "offset", "timestamp_ms", "key", "headers", "value", "encoding"),
+        id=_text("What an acknowledgement names."),
+        topic=_STRING,
+        partition=_WHOLE,
+        offset=_WHOLE,
+        timestamp_ms={"type": "integer"},
+        key=_BYTES,
+        headers={"type": "array", "items": {"type": "array", "prefixItems": [_STRING, _BYTES]}},
+        value={"description": "The JSON itself, else text, else base64; null for a tombstone."},
+        encoding={"enum": ["json", "text", "base64", "none"]},
+        deliveries={"type": "integer", "minimum": 1, "description": "In a group: which time this is."},
+    ),
+    "Records": _object(
+        ("records",),
+        records={"type": "array", "items": ref("schemas", "Record")},
+        next=_text("Without a group: the position to go on from."),
+    ),
+    "LeasedRecords": _object(
+        ("records",),
+        records={"type": "array", "items": ref("schemas", "Record")},
+        lease=_text("What an acknowledgement names; there is none without records."),
+    ),
+    "Ack": _object(("lease",), lease=_STRING, accept=_WHICH, release=_WHICH, delay_ms=_WHOLE),
+    "Acked": {"type": "object"},
+    "Problem": _object(
+        ("type", "title", "status", "code", "detail"),
+        type=_STRING,
+        title=_STRING,
+        status={"type": "integer"},
+        code=_text("Stable: what programs switch on."),
+        detail=_text("For people."),
+        request_id=_STRING,
+        errors={
+            "type": "array",
+            "items": _object(("pointer", "detail"), pointer=_text("A JSON pointer into the body."), detail=_STRING),
+        },
+    ),
+}
+
+_PARAMETERS: Json = {
+    "max": {
+        "name": "max",
+        "in": "query",
+        "description": "At most so many records.",
+        "schema": {"type": "integer", "minimum": 1, "maximum": 1_000, "default": 100},
+    },
+    "wait": {
+        "name": "wait",
+        "in": "query",
+        "description": "Seconds to wait for a first record.",
+        "schema": {"type": "integer", "minimum": 0, "maximum": 60, "default": 20},
+    },
+    "prefer": {
+        "name": "Prefer",
+        "in": "header",
+        "description": "`wait=20`: the same as a header (RFC 7240).",
+        "schema": _STRING,
+    },
+    "last-event-id": {
+        "name": "Last-Event-ID",
+        "in": "header",
+        "description": "Resume a stream behind the event with this id.",
+        "schema": _STRING,
+    },
+    "position": {
+        "name": "position",
+        "in": "query",
+        "description": "Go on from here: the `next` of the last answer.",
+        "schema": _STRING,
+    },
+}
+
+_PROBLEMS = {
+    400: "The request cannot be read; nothing was written.",
+    403: "The lease or position is not this bridge's, or another route's.",
+    406: "None of the accepted media types can be served.",
+    409: "The lease has expired or moved: poll again.",
+    410: "The position is no longer in the log; the range lost is named.",
+    413: "The body, or the record made of it, is too large; nothing was written.",
+    415: "The route does not take this content type; nothing was written.",
+    422: "A field is missing or does not fit; nothing was written.",
+    431: "The request's head is too large.",
+    500: "The bridge failed.",
+    503: "Not now; nothing was written. Repeat after the time in Retry-After.",
+    504: "It is not known whether the record was written; a repeat may write it twice.",
+}
+_RETRY_AFTER: Json = {"Retry-After": {"description": "Seconds.", "schema": _WHOLE}}
+
+
+def _problem(status: int, description: str) -> Json:
+    content = {"application/problem+json": {"schema": ref("schemas", "Problem")}}
+    headers = {"headers": _RETRY_AFTER} if status == 503 else {}
+    return {"description": description, "content": content, **headers}
+
+
+COMPONENTS: Json = {
+    "schemas": _SCHEMAS,
+    "parameters": _PARAMETERS,
+    "responses": {f"Problem{status}": _problem(status, text) for status, text in _PROBLEMS.items()},
+}

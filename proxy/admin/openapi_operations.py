@@ -1,0 +1,145 @@
+"""One operation of the OpenAPI document: what a configured route takes, and what it answers."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from proxy.admin.openapi_components import Json, ref
+from proxy.config.media import FORM
+from proxy.config.model import Config, Consume, Produce, Response, Route
+from proxy.config.pattern import ANY_METHOD
+from proxy.config.placeholder import Placeholder, placeholders
+
+JSON = "application/json"
+
+
+def operation(route: Route, method: str) -> Json:
+    """The operation of one method of a route, without the parameters of its path."""
+    operation_id = f"{route.name}-{method}" if route.method == ANY_METHOD else route.name
+    if route.produce:
+        return {"operationId": operation_id, **_produce(route, route.produce)}
+    assert route.consume, f"{route.name} neither produces nor consumes; a checked configuration has no such route"
+    return {"operationId": operation_id, **_consume(route.consume)}
+
+
+def ack_operation(route: Route) -> Json:
+    """The companion of a group's route, where its clients accept what they were lent."""
+    return {
+        "operationId": f"{route.name}-ack",
+        "summary": "Accept or release leased records.",
+        "description": "Answered after the commit. Repeating it is harmless.",
+        "tags": ["consume"],
+        "parameters": [],
+        "requestBody": {"required": True, "content": {JSON: {"schema": ref("schemas", "Ack")}}},
+        "responses": {
+            "200": {"description": "It is committed.", "content": {JSON: {"schema": ref("schemas", "Acked")}}},
+            **_problems(400, 403, 409, 413, 422, 431, 500, 503),
+        },
+    }
+
+
+def body_schemas(config: Config) -> Iterator[tuple[str, Any]]:
+    """Each route's JSON Schema by its component's name, under an `$id` so that its `#/…` references stay within it."""
+    for route in config.routes:
+        if route.produce and route.produce.schema_:
+            document = route.produce.schema_.document
+            if isinstance(document, dict):
+                document = {"$id": f"urn:stepbridge:route:{route.name}", **document}
+            yield _schema_name(route), document
+
+
+def _schema_name(route: Route) -> str:
+    return f"route.{route.name}"
+
+
+def _problems(*statuses: int) -> Json:
+    return {str(status): ref("responses", f"Problem{status}") for status in statuses}
+
+
+# ---- produce
+
+
+def _produce(route: Route, produce: Produce) -> Json:
+    used = tuple(dict.fromkeys(one for template in _templates(route, produce) for one in placeholders(template)))
+    status = str(route.response.status if route.response else 201)
+    described: Json = {
+        "summary": f"Write one record to {produce.topic}.",
+        "tags": ["produce"],
+        "parameters": [*_parameters("query", used), *_parameters("header", used)],
+        "responses": {status: _written(route.response), **_problems(400, 413, 415, 422, 431, 500, 503, 504)},
+    }
+    if produce.value is not None:
+        described["requestBody"] = {"required": True, "content": _content(route, produce, used)}
+    return described
+
+
+def _templates(route: Route, produce: Produce) -> Iterator[str]:
+    """Every template that a request must be able to fill."""
+    yield from (one for one in (produce.key, produce.partition, produce.timestamp) if one)
+    yield from produce.headers.values()
+    if route.response:
+        yield from route.response.headers.values()
+        yield from _strings(route.response.body)
+
+
+def _strings(value: Any) -> Iterator[str]:
+    """The strings anywhere in JSON data, names of members aside."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _strings(item)
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from _strings(item)
+
+
+def _parameters(source: str, used: Iterable[Placeholder]) -> list[Json]:
+    names = dict.fromkeys(one.way[0] for one in used if one.source == source)
+    return [{"name": name, "in": source, "required": True, "schema": {"type": "string"}} for name in names]
+
+
+def _content(route: Route, produce: Produce, used: Iterable[Placeholder]) -> Json:
+    """By media type: the route's schema, else the fields its templates need, else anything."""
+    fields = list(dict.fromkeys(one.way[0] for one in used if one.source == "body" and one.way))
+    schema: Json = {}
+    media_types: tuple[str, ...] = ("*/*",)
+    if produce.schema_:
+        schema, media_types = ref("schemas", _schema_name(route)), (JSON,)
+    elif fields:
+        schema, media_types = {"type": "object", "required": fields}, (JSON, FORM)
+    return {media_type: {"schema": schema} for media_type in produce.content_types or media_types}
+
+
+def _written(response: Response | None) -> Json:
+    description = "All in-sync replicas have the record."
+    if response is None:
+        return {"description": description, "content": {JSON: {"schema": ref("schemas", "Receipt")}}}
+    if response.body is None:
+        return {"description": description}
+    media_type = "text/plain" if isinstance(response.body, str) else JSON
+    return {"description": description, "content": {media_type: {"schema": {}}}}
+
+
+# ---- consume
+
+
+def _consume(consume: Consume) -> Json:
+    reader = f"for the group {consume.group}" if consume.group else "from the client's own position"
+    asked = ("max", "wait", "prefer", "last-event-id", *(() if consume.group else ("position",)))
+    return {
+        "summary": f"Read {', '.join(consume.topics)} {reader}.",
+        "description": "One answer (long poll), Server-Sent Events or NDJSON, by the Accept header.",
+        "tags": ["consume"],
+        "parameters": [ref("parameters", name) for name in asked],
+        "responses": {"200": _records(consume), **_problems(400, 403, 406, 410, 431, 500, 503)},
+    }
+
+
+def _records(consume: Consume) -> Json:
+    """Records in the route's shape: in one answer, an event each, or a line each."""
+    one = ref("schemas", "Record") if consume.shape == "envelope" else {}
+    poll: Json = {"type": "array", "items": {}}
+    if consume.shape == "envelope":
+        poll = ref("schemas", "LeasedRecords" if consume.group and consume.ack == "explicit" else "Records")
+    content = {JSON: {"schema": poll}, "text/event-stream": {"schema": one}, "application/x-ndjson": {"schema": one}}
+    return {"description": "What there is, after the wait perhaps nothing.", "content": content}

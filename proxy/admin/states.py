@@ -1,0 +1,54 @@
+"""The state of routes and groups as the JSON that `/admin/routes` and `/admin/groups` answer with."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from proxy.admin.operations import GroupState, RouteState
+from proxy.config.model import Config, Route
+from proxy.observe.metrics import Snapshot
+
+_SERVING = RouteState()
+
+
+def route_states(config: Config, states: Mapping[str, RouteState], snapshot: Snapshot) -> list[dict[str, Any]]:
+    """One object a route, in the file's order."""
+    requests = _requests(snapshot)
+    in_flight = snapshot.numbers["stepbridge_requests_in_flight"]
+    streams = snapshot.numbers["stepbridge_open_streams"]
+    return [
+        {
+            **_configured(route),
+            **asdict(states.get(route.name, _SERVING)),
+            "requests": requests[route.name],
+            "in_flight": in_flight.get((route.name,), 0),
+            "open_streams": streams.get((route.name,), 0),
+        }
+        for route in config.routes
+    ]
+
+
+def group_states(states: Sequence[GroupState]) -> list[dict[str, Any]]:
+    """One object a group, with the sum of its partitions' lags as far as they are known."""
+    return [
+        asdict(state) | {"lag": sum(partition.lag or 0 for partition in state.partitions)}
+        for state in sorted(states, key=lambda state: state.group)
+    ]
+
+
+def _configured(route: Route) -> dict[str, Any]:
+    common = {"name": route.name, "method": route.method, "path": route.path}
+    if route.produce:
+        return common | {"kind": "produce", "topics": [route.produce.topic], "group": None}
+    if route.consume:
+        return common | {"kind": "consume", "topics": list(route.consume.topics), "group": route.consume.group}
+    raise AssertionError(f"{route.name} neither produces nor consumes; a checked configuration has no such route")
+
+
+def _requests(snapshot: Snapshot) -> dict[str, dict[str, int]]:
+    """By route: how many requests were answered with each status."""
+    counts: dict[str, dict[str, int]] = defaultdict(dict)
+    for (route, status), count in snapshot.numbers["stepbridge_requests_total"].items():
+        counts[route][status] = int(count)
+    return counts
