@@ -68,14 +68,14 @@ def _maven_wanting() -> str | None:
 
 
 def _maven(*goals: str) -> None:
-    """Run Maven; show a dot a file, for that is what takes long, and what it said only if it fails."""
+    """Run Maven; show a dot a jar, for that is what takes long, and what it said only if it fails."""
     command = ["mvn", "--batch-mode", "--file", str(POM), *goals]
     said: list[str] = []
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as maven:
         assert maven.stdout is not None
         for line in maven.stdout:
             said.append(line)
-            if line.startswith("Downloaded"):
+            if "Downloaded" in line and ".jar " in line:
                 print(".", end="", flush=True)
         print()
     if maven.returncode:
