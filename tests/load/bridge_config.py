@@ -1,0 +1,54 @@
+"""Configuration files for the bridge under measurement, written as JSON (which is YAML)."""
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from tests.load.candidates import STOCK
+
+Route = Mapping[str, Any]
+
+
+def write(path: Path, bootstrap: str, routes: Iterable[Route]) -> Path:
+    """A complete file with everything else at its default: limits, metrics and request ids are on."""
+    kafka = {"bootstrap_servers": bootstrap}
+    path.write_text(json.dumps({"kafka": kafka, "auth": "none", "routes": list(routes)}, indent=1))
+    return path
+
+
+def stock(topic: str, path: str = STOCK, store: str = "{path.store}") -> Route:
+    """The full route: key from a template of path and body."""
+    return {"route": f"POST {path}", "produce": {"topic": topic, "key": store + ":{body.sku}"}}
+
+
+def feed(topic: str) -> Route:
+    return {"route": "GET /feed", "consume": {"topics": [topic], "from": "latest"}}
+
+
+def drain(topic: str, group: str | None) -> Route:
+    """From the beginning of the topic; with a group, acknowledged explicitly."""
+    consume: dict[str, Any] = {"topics": [topic], "from": "earliest"}
+    if group is not None:
+        consume |= {"group": group, "ack": "explicit"}
+    return {"route": "GET /drain", "consume": consume}
+
+
+def retail(topic: str, run: str) -> list[Route]:
+    """A retail file: three things stores report, two groups that work on them, a dashboard that sees all."""
+    return [
+        stock(topic),
+        stock(topic, "/stores/{store}/sales"),
+        stock(topic, "/stores/{store}/promotions"),
+        {"route": "GET /inventory", "consume": {"topics": [topic], "group": f"{run}-inventory", "ack": "explicit"}},
+        {"route": "GET /pricing", "consume": {"topics": [topic], "group": f"{run}-pricing", "ack": "auto"}},
+        {"route": "GET /dashboard", "consume": {"topics": [topic], "from": "latest"}},
+    ]
+
+
+def literal(topic: str, count: int) -> list[Route]:
+    return [stock(topic, f"/stores/17/stock-{number}", "17") for number in range(1, count + 1)]
+
+
+def templated(topic: str, count: int) -> list[Route]:
+    return [stock(topic, f"/stores/{{store}}/stock-{number}") for number in range(1, count + 1)]

@@ -1,0 +1,38 @@
+"""How long and how often each thing is measured."""
+
+from dataclasses import dataclass
+
+SECTIONS = ("produce", "drain", "sse", "start", "routes")
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The full run: about six minutes on two cores."""
+
+    sections: tuple[str, ...] = SECTIONS
+    connections: tuple[int, ...] = (1, 64, 256)
+    rounds: int = 5
+    warmup_s: float = 0.5
+    window_s: float = 2.0
+    drain_records: int = 200_000
+    drain_rounds: int = 3
+    sse_clients: int = 100
+    sse_events_per_s: float = 50.0
+    sse_events: int = 500
+    sse_rounds: int = 3
+    starts: int = 5
+    route_rounds: int = 4
+    route_connections: int = 64
+
+
+QUICK = Plan(
+    rounds=2,
+    warmup_s=0.3,
+    window_s=0.8,
+    drain_records=50_000,
+    drain_rounds=1,
+    sse_events=150,
+    sse_rounds=1,
+    starts=3,
+    route_rounds=2,
+)

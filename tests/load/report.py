@@ -1,0 +1,164 @@
+"""The tables, for a terminal of 100 columns. Pure."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from tests.load.aims import aims, ratio
+from tests.load.plan import Plan
+from tests.load.stats import Spread
+
+LABELS = {
+    "bridge": "bridge, full route",
+    "bare": "(a) bare ASGI endpoint, 204",
+    "minimal": "(b) minimal ASGI + aiokafka",
+    "go": "(c) minimal Go bridge",
+    "bridge-position": "bridge, client's position",
+    "go-position": "(c) Go, server's position",
+    "bridge-group": "bridge, group, explicit acks",
+    "go-group": "(c) Go, group, explicit commits",
+    "literal-1": "1 literal route",
+    "literal-1000": "last of 1,000 literal routes",
+    "templated-1": "1 templated route",
+    "templated-1000": "last of 1,000 templated routes",
+}
+WIDTH = 32
+CPU = "CPU-s/10,000"
+
+Results = dict[str, Any]
+Rounds = Sequence[dict[str, Any]]
+
+
+def report(results: Results, plan: Plan, go_missing: str | None, failures: Sequence[str]) -> str:
+    """All tables of what was measured, then a line for each aim, then what failed."""
+    lines = ["Medians (lowest–highest) of interleaved rounds. CPU is the server's, all threads."]
+    if go_missing:
+        lines.append(f"(c) {go_missing}")
+    for connections, rounds in results.get("produce", {}).items():
+        lines += _produce(connections, rounds, plan)
+    if rounds := results.get("drain"):
+        lines += _drain(rounds, plan)
+    if rounds := results.get("sse"):
+        lines += _sse(rounds, plan)
+    if rounds := results.get("start"):
+        lines += _start(rounds)
+    if rounds := results.get("routes"):
+        lines += _routes(rounds, plan)
+    lines += ["", *map(str, aims(results))]
+    lines += [f"NO FIGURE: {failure}" for failure in failures]
+    return "\n".join(lines)
+
+
+def spread(rounds: Rounds, name: str, digits: int = 2) -> str:
+    """`7,912 (7,700–8,010)`."""
+    values = [one[name] for one in rounds]
+    if any(value is None for value in values):
+        return "–"
+    measured = Spread.of(values)
+    low, high = f"{measured.low:,.{digits}f}", f"{measured.high:,.{digits}f}"
+    return f"{measured.median:,.{digits}f} ({low}–{high})"
+
+
+def middle(rounds: Rounds, name: str) -> str:
+    """The median alone."""
+    return spread(rounds, name).partition(" ")[0]
+
+
+def table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """The first column is text, the others stand to the right; every column is as wide as its widest cell."""
+    widths = [max(len(row[column]) for row in (head, *rows)) for column in range(1, len(head))]
+    lines = []
+    for first, *rest in (head, *rows):
+        cells = (cell.rjust(width) for cell, width in zip(rest, widths, strict=True))
+        lines.append("  ".join([first.ljust(WIDTH), *cells]).rstrip())
+    return ["", title, *lines]
+
+
+def _times(results: Results, ours: str, theirs: str) -> str:
+    found = ratio(results, ours, theirs)
+    return f"{found.of_medians:.2f}" if found else "–"
+
+
+def _busy(results: Results) -> str:
+    """How near to its own limit the loader came: near 100 % requests/s would be the loader's, not the server's."""
+    most = max(one["loader_busy"] for rounds in results.values() for one in rounds)
+    return f"loader at most {most:.0%} busy"
+
+
+def _produce(connections: str, results: Results, plan: Plan) -> list[str]:
+    title = (
+        f"POST of 250 bytes, answered after the ack, {_connections(connections)} ({_rounds(plan)}; {_busy(results)})"
+    )
+    rows = [
+        (
+            LABELS[name],
+            spread(rounds, "per_s", 0),
+            middle(rounds, "p50_ms"),
+            middle(rounds, "p99_ms"),
+            spread(rounds, "cpu_s_per_10k", 3),
+            _times(results, name, "minimal"),
+            _times(results, name, "go"),
+        )
+        for name, rounds in results.items()
+    ]
+    return table(title, ("", "requests/s", "p50 ms", "p99 ms", CPU, "× (b)", "× (c)"), rows)
+
+
+def _connections(count: str) -> str:
+    return "1 connection" if count == "1" else f"{count} connections"
+
+
+def _rounds(plan: Plan) -> str:
+    return f"{plan.rounds} rounds of {plan.window_s:g} s"
+
+
+def _drain(results: Results, plan: Plan) -> list[str]:
+    title = f"Drain of {plan.drain_records:,} records by one long-poll reader, max=1000 ({plan.drain_rounds} rounds)"
+    rows = [
+        (
+            LABELS[name],
+            spread(rounds, "per_s", 0),
+            spread(rounds, "cpu_s_per_10k", 3),
+            _times(results, name, "go-" + name.partition("-")[2]),
+            str(max(one["repeated"] for one in rounds)),
+        )
+        for name, rounds in sorted(results.items(), key=lambda item: item[0].partition("-")[2])
+    ]
+    return table(title, ("", "records/s", CPU + " records", "× (c)", "repeated"), rows)
+
+
+def _sse(results: Results, plan: Plan) -> list[str]:
+    title = (
+        f"SSE: {plan.sse_clients} clients, {plan.sse_events_per_s:g} events/s for "
+        f"{plan.sse_events / plan.sse_events_per_s:g} s ({plan.sse_rounds} rounds; {_busy(results)})"
+    )
+    rows = [
+        (
+            LABELS[name].partition(",")[0],
+            f"{min(one['delivered_share'] for one in rounds):.4f}",
+            str(max(one["repeated"] for one in rounds)),
+            middle(rounds, "p50_ms"),
+            middle(rounds, "p99_ms"),
+            spread(rounds, "cpu_s_per_10k", 3),
+            _times(results, name, "go"),
+        )
+        for name, rounds in results.items()
+    ]
+    return table(title, ("", "delivered", "repeated", "p50 ms", "p99 ms", CPU, "× (c)"), rows)
+
+
+def _start(results: Results) -> list[str]:
+    title = "From exec to the first record answered for, and memory afterwards (bridge: a retail file with groups)"
+    rows = [
+        (LABELS[name], spread(rounds, "started_s"), spread(rounds, "rss_mb", 0), spread(rounds, "pss_mb", 0))
+        for name, rounds in results.items()
+    ]
+    return table(title, ("", "seconds", "RSS MB", "PSS MB"), rows)
+
+
+def _routes(results: Results, plan: Plan) -> list[str]:
+    title = f"Number of routes, POST at {plan.route_connections} connections ({plan.route_rounds} rounds)"
+    rows: list[Sequence[str]] = []
+    for name, rounds in results.items():
+        alone = _times(results, name, name.partition("-")[0] + "-1")
+        rows.append((LABELS[name], spread(rounds, "per_s", 0), spread(rounds, "cpu_s_per_10k", 3), alone))
+    return table(title, ("", "requests/s", CPU, "× one"), rows)
