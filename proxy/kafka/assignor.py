@@ -1,0 +1,149 @@
+"""The assignor `stepbridge`: Kafka's group protocol carries the shares, and who can be reached where.
+
+Each member tells in its JoinGroup metadata its peer address and what it has; the leader writes into every member's
+assignment the address of every partition's owner. The name keeps ordinary clients, which would not, out of the group.
+
+Both are one version byte and a JSON object. A reader ignores fields that it does not know, and a version that it does
+not know altogether: such a member reads along, but keeps nothing and cannot be reached. An epoch goes up with each
+assignment (the group's generation is not told to assignors).
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+from aiokafka.cluster import ClusterMetadata
+from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment, ConsumerProtocolMemberMetadata
+
+from proxy.kafka.sharing import Claim, share_out
+from proxy.record import Partition
+
+_VERSION = b"\x01"
+_PROTOCOL_VERSION = 0  # of Kafka's own envelope around our data
+
+ByTopic = dict[str, list[int]]
+
+
+@dataclass(frozen=True, slots=True)
+class MemberData:
+    """What a member says of itself."""
+
+    address: str | None = None  # host:port at which its peers reach it
+    epoch: int = 0
+    owned: frozenset[Partition] = frozenset()
+
+    def encode(self) -> bytes:
+        return _pack({"address": self.address, "epoch": self.epoch, "owned": _by_topic(self.owned)})
+
+    @classmethod
+    def decode(cls, data: bytes | None) -> "MemberData":
+        """Of another member, whatever its version: what cannot be read is left out."""
+        try:
+            said = _unpack(data)
+            return cls(_address(said.get("address")), int(said.get("epoch", 0)), _partitions(said.get("owned", {})))
+        except (ValueError, TypeError, AttributeError):
+            return cls()
+
+
+@dataclass(frozen=True, slots=True)
+class GroupMap:
+    """Who has which partition, as the leader wrote it down; the same for all members of one epoch."""
+
+    epoch: int = 0
+    owners: Mapping[Partition, str | None] = field(default_factory=dict)
+
+    def encode(self) -> bytes:
+        shares: defaultdict[str | None, list[Partition]] = defaultdict(list)
+        for partition, address in self.owners.items():
+            shares[address].append(partition)
+        return _pack({"epoch": self.epoch, "owners": [[who, _by_topic(what)] for who, what in shares.items()]})
+
+    @classmethod
+    def decode(cls, data: bytes | None) -> "GroupMap":
+        try:
+            said = _unpack(data)
+            shares = [(_address(who), _partitions(what)) for who, what in said.get("owners", [])]
+            return cls(int(said.get("epoch", 0)), {p: who for who, what in shares for p in what})
+        except (ValueError, TypeError, AttributeError):
+            return cls()
+
+
+class Assignor:
+    """One consumer's assignor. An object, where aiokafka's own are classes that keep their state for all consumers.
+
+    `on_assigned` is called, within the rebalance, before anything of the new partitions is fetched.
+    """
+
+    name = "stepbridge"
+
+    def __init__(
+        self, address: str | None = None, on_assigned: Callable[[Iterable[Partition]], None] | None = None
+    ) -> None:
+        self.map = GroupMap()
+        self._address = address
+        self._on_assigned = on_assigned
+        self._owned: frozenset[Partition] = frozenset()
+
+    def __repr__(self) -> str:
+        return f"<Assignor epoch {self.map.epoch}, {len(self._owned)} of {len(self.map.owners)} partitions>"
+
+    # ---- what aiokafka calls
+
+    def metadata(self, topics: Iterable[str]) -> ConsumerProtocolMemberMetadata:
+        data = MemberData(self._address, self.map.epoch, self._owned)
+        return ConsumerProtocolMemberMetadata(_PROTOCOL_VERSION, sorted(topics), data.encode())
+
+    def assign(
+        self, cluster: ClusterMetadata, members: Mapping[str, ConsumerProtocolMemberMetadata]
+    ) -> dict[str, ConsumerProtocolMemberAssignment]:
+        """Only the leader of the group is asked."""
+        said = {member: MemberData.decode(metadata.user_data) for member, metadata in members.items()}
+        claims = {
+            member: Claim(frozenset(metadata.subscription), said[member].owned, said[member].epoch)
+            for member, metadata in members.items()
+        }
+        topics = {topic for claim in claims.values() for topic in claim.topics}
+        shares = share_out({topic: len(cluster.partitions_for_topic(topic) or ()) for topic in topics}, claims)
+        owners = {partition: said[member].address for member, share in shares.items() for partition in share}
+        drawn = GroupMap(1 + max((data.epoch for data in said.values()), default=0), owners).encode()
+        return {
+            member: ConsumerProtocolMemberAssignment(_PROTOCOL_VERSION, sorted(_by_topic(share).items()), drawn)
+            for member, share in shares.items()
+        }
+
+    def on_assignment(self, assignment: ConsumerProtocolMemberAssignment) -> None:
+        self.map = GroupMap.decode(assignment.user_data)
+        self._owned = frozenset(Partition(*tp) for tp in assignment.partitions())
+        if self._on_assigned is not None:
+            self._on_assigned(self._owned)
+
+
+def _by_topic(partitions: Iterable[Partition]) -> ByTopic:
+    topics: ByTopic = {}
+    for topic, number in sorted(partitions):
+        topics.setdefault(topic, []).append(number)
+    return topics
+
+
+def _partitions(topics: Any) -> frozenset[Partition]:
+    return frozenset(Partition(str(topic), int(number)) for topic, numbers in topics.items() for number in numbers)
+
+
+def _address(said: Any) -> str | None:
+    return said if isinstance(said, str) else None
+
+
+def _pack(said: dict[str, Any]) -> bytes:
+    return _VERSION + orjson.dumps(said)
+
+
+def _unpack(data: bytes | None) -> dict[str, Any]:
+    """Raises ValueError for what is not ours to read."""
+    if not data or data[:1] != _VERSION:
+        raise ValueError("no version that this bridge knows")
+    said = orjson.loads(data[1:])
+    if not isinstance(said, dict):
+        raise TypeError("not an object")
+    return said
