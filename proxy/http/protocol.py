@@ -82,9 +82,9 @@ class Cycle(RequestResponseCycle):
         if message["type"] == "http.response.start":
             if self.response_started:
                 raise RuntimeError("the response has started already")
+            self._head = self._render_head(message["status"], message.get("headers", ()))
             self.response_started = True
             self.waiting_for_100_continue = False
-            self._head = self._render_head(message["status"], message.get("headers", ()))
             return
         if not self.response_started or self.response_complete:
             raise RuntimeError(f"{message['type']!r} sent before the response started or after it ended")

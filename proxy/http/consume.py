@@ -1,0 +1,80 @@
+"""GET on a consume route: long poll, SSE or NDJSON, by the Accept header. What a reader may ask for is read here."""
+
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import parse_qsl
+
+from proxy.errors import Malformed
+from proxy.http.accept import choose
+from proxy.http.exchange import Exchange, whole_number
+from proxy.limits.gate import Streams
+
+JSON: Final = "application/json"
+SSE: Final = "text/event-stream"
+NDJSON: Final = "application/x-ndjson"
+OFFERED: Final = (JSON, SSE, NDJSON)
+
+MAX_RECORDS, DEFAULT_RECORDS = 1_000, 100
+MAX_WAIT_S, DEFAULT_WAIT_S = 60, 20
+MAX_TOKEN_CHARS = 16_384
+
+NO_STORE = (b"cache-control", b"no-store")
+VARY = (b"vary", b"accept")
+
+_wait = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?([^\s,;\"]*)", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What a reader asks for. `position` is a token of ours, from `?position=` or Last-Event-ID; None at first."""
+
+    media: str
+    max_records: int
+    wait_s: float
+    position: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ConsumeEndpoint:
+    """Reads the request, and hands it to the poll or the stream of its route."""
+
+    poll: Callable[[Exchange, Ask], Awaitable[None]]
+    stream: Callable[[Exchange, Ask], Awaitable[None]]
+    streams: Streams
+
+    async def __call__(self, exchange: Exchange) -> None:
+        ask = read_ask(exchange)
+        with self.streams:
+            await (self.poll if ask.media == JSON else self.stream)(exchange, ask)
+
+
+def read_ask(exchange: Exchange) -> Ask:
+    """Raises NotAcceptable for an Accept header without one of ours, Malformed for a parameter out of bounds."""
+    media = choose(exchange.header(b"accept"), OFFERED)
+    query = dict(parse_qsl(exchange.query_string.decode("latin-1"), keep_blank_values=True, max_num_fields=100))
+    return Ask(
+        media=media,
+        max_records=whole_number(query.get("max", str(DEFAULT_RECORDS)), name="max", least=1, most=MAX_RECORDS),
+        wait_s=_wait_s(exchange, query),
+        position=_position(exchange, query),
+    )
+
+
+def _wait_s(exchange: Exchange, query: Mapping[str, str]) -> int:
+    """`wait=20` in the query, else `Prefer: wait=20` (RFC 7240). A Prefer that cannot be read is ignored, as it says."""
+    if "wait" in query:
+        return whole_number(query["wait"], name="wait", least=0, most=MAX_WAIT_S)
+    prefer = _wait.search((exchange.header(b"prefer") or b"").decode("latin-1"))
+    if prefer is None or not prefer[1].isdigit():
+        return DEFAULT_WAIT_S
+    return min(int(prefer[1][:9]), MAX_WAIT_S)
+
+
+def _position(exchange: Exchange, query: Mapping[str, str]) -> str | None:
+    """Last-Event-ID is what a browser sends by itself, so it is the newer one when both are there."""
+    given = (exchange.header(b"last-event-id") or b"").decode("latin-1").strip() or query.get("position", "")
+    if len(given) > MAX_TOKEN_CHARS:
+        raise Malformed("The position is longer than any that this bridge hands out.")
+    return given or None
