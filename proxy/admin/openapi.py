@@ -8,7 +8,8 @@ route is shown.
 
 from proxy import __version__
 from proxy.admin.openapi_components import COMPONENTS, Json
-from proxy.admin.openapi_operations import ack_operation, body_schemas, operation
+from proxy.admin.openapi_operations import ack_operation, operation
+from proxy.admin.openapi_schemas import body_schemas
 from proxy.config.model import Config, Route
 from proxy.config.pattern import ANY_METHOD, One, Rest, Segment, parse_path
 

@@ -4,8 +4,9 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from proxy.admin.openapi_components import Json, ref
+from proxy.admin.openapi_schemas import schema_name
 from proxy.config.media import FORM
-from proxy.config.model import Config, Consume, Produce, Response, Route
+from proxy.config.model import Consume, Produce, Response, Route
 from proxy.config.pattern import ANY_METHOD
 from proxy.config.placeholder import Placeholder, placeholders
 
@@ -35,20 +36,6 @@ def ack_operation(route: Route) -> Json:
             **_problems(400, 403, 409, 413, 422, 431, 500, 503),
         },
     }
-
-
-def body_schemas(config: Config) -> Iterator[tuple[str, Any]]:
-    """Each route's JSON Schema by its component's name, under an `$id` so that its `#/…` references stay within it."""
-    for route in config.routes:
-        if route.produce and route.produce.schema_:
-            document = route.produce.schema_.document
-            if isinstance(document, dict):
-                document = {"$id": f"urn:stepbridge:route:{route.name}", **document}
-            yield _schema_name(route), document
-
-
-def _schema_name(route: Route) -> str:
-    return f"route.{route.name}"
 
 
 def _problems(*statuses: int) -> Json:
@@ -104,7 +91,7 @@ def _content(route: Route, produce: Produce, used: Iterable[Placeholder]) -> Jso
     schema: Json = {}
     media_types: tuple[str, ...] = ("*/*",)
     if produce.schema_:
-        schema, media_types = ref("schemas", _schema_name(route)), (JSON,)
+        schema, media_types = ref("schemas", schema_name(route)), (JSON,)
     elif fields:
         schema, media_types = {"type": "object", "required": fields}, (JSON, FORM)
     return {media_type: {"schema": schema} for media_type in produce.content_types or media_types}

@@ -1,0 +1,173 @@
+"""The OpenAPI document, held against the official schema (through schemathesis) and against the configuration."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytest
+import schemathesis
+from jsonschema_rs import Draft202012Validator
+
+from proxy.admin.openapi import openapi
+from proxy.config.model import SchemaFile
+from tests.unit.admin.scripted import config
+
+Json = dict[str, Any]
+PRODUCE = {"topic": "orders"}
+SCHEMA = {"$defs": {"sku": {"type": "string"}}, "properties": {"sku": {"$ref": "#/$defs/sku"}}, "required": ["sku"]}
+
+
+def document(*routes: Mapping[str, Any]) -> Json:
+    """The document for these routes, in order, and found valid."""
+    made = openapi(config(*routes))
+    schemathesis.openapi.from_dict(made).validate()
+    unresolved = [reference for reference in references(made) if resolve(made, reference) is None]
+    assert not unresolved
+    return made
+
+
+def references(node: Any) -> Iterator[str]:
+    if isinstance(node, dict):
+        if isinstance(node.get("$ref"), str):
+            yield node["$ref"]
+        for value in node.values():
+            yield from references(value)
+    elif isinstance(node, list):
+        for item in node:
+            yield from references(item)
+
+
+def resolve(node: Json, reference: str) -> Any:
+    for step in reference.removeprefix("#/").split("/"):
+        node = node.get(step, {})
+    return node or None
+
+
+def test_a_validator_would_notice() -> None:
+    """That a valid document passes says something only if an invalid one does not."""
+    broken = openapi(config())
+    broken["paths"]["/orders"]["post"]["responses"] = []
+    with pytest.raises(Exception, match="is not"):
+        schemathesis.openapi.from_dict(broken).validate()
+
+
+def test_everything_at_once_is_valid() -> None:
+    made = document(
+        {"route": "POST /stores/{store}/stock", "produce": {"topic": "stock", "key": "{path.store}:{body.sku}"}},
+        {"route": "GET /stores/{id}/stock", "consume": {"topics": ["stock"], "group": "pricing"}},
+        {"route": "GET /feed", "consume": {"topics": ["stock"], "shape": "values"}},
+        {"route": "GET /work", "consume": {"topics": ["stock"], "group": "g", "ack": "auto"}},
+        {"route": "DELETE /stock/{sku}", "produce": {"topic": "stock", "key": "{path.sku}", "value": None}},
+        {"route": "* /{rest...}", "name": "rest", "produce": PRODUCE},
+    )
+    assert made["info"]["title"] == "Stepbridge"
+    ids = [operation["operationId"] for item in made["paths"].values() for operation in item.values()]
+    assert len(set(ids)) == len(ids)
+
+
+def test_a_path_parameter_is_required_text() -> None:
+    made = document({"route": "POST /stores/{store}/stock", "produce": PRODUCE})
+    assert made["paths"]["/stores/{store}/stock"]["post"]["parameters"] == [
+        {"name": "store", "in": "path", "required": True, "schema": {"type": "string"}}
+    ]
+
+
+def test_paths_that_differ_in_names_only_share_an_entry() -> None:
+    made = document(
+        {"route": "POST /stores/{store}", "produce": PRODUCE},
+        {"route": "GET /stores/{id}", "consume": {"topics": ["orders"]}},
+    )
+    (item,) = made["paths"].values()
+    assert [operation["parameters"][0]["name"] for operation in item.values()] == ["store", "store"]
+
+
+def test_a_narrow_route_is_shown_before_a_catch_all_wherever_it_stands() -> None:
+    made = document(
+        {"route": "* /{rest...}", "name": "rest", "produce": PRODUCE},
+        {"route": "POST /{one}", "name": "one", "produce": PRODUCE},
+    )
+    (item,) = made["paths"].values()
+    assert item["post"]["operationId"] == "one"
+    assert item["put"]["operationId"] == "rest-put"
+    assert set(item) == {"get", "post", "put", "patch", "delete"}
+
+
+def test_what_templates_need_of_query_and_headers_is_required() -> None:
+    produce = {"topic": "orders", "key": "{query.shop}", "headers": {"source": "{header.user-agent}:{query.shop}"}}
+    made = document({"route": "POST /orders", "produce": produce})
+    parameters = made["paths"]["/orders"]["post"]["parameters"]
+    assert [(one["name"], one["in"], one["required"]) for one in parameters] == [
+        ("shop", "query", True),
+        ("user-agent", "header", True),
+    ]
+
+
+def content(made: Json) -> Json:
+    taken: Json = made["paths"]["/orders"]["post"]["requestBody"]["content"]
+    return taken
+
+
+def test_a_route_that_looks_into_the_body_takes_json_and_forms_with_those_fields() -> None:
+    response = {"body": {"ok": True, "at": ["{body.id}"]}}
+    produce = {"topic": "orders", "key": "{body.order.id}"}
+    taken = content(document({"route": "POST /orders", "produce": produce, "response": response}))
+    assert list(taken) == ["application/json", "application/x-www-form-urlencoded"]
+    assert taken["application/json"]["schema"] == {"type": "object", "required": ["order", "id"]}
+
+
+def test_a_route_that_does_not_look_takes_anything_unless_it_is_narrowed() -> None:
+    assert list(content(document({"route": "POST /orders", "produce": PRODUCE}))) == ["*/*"]
+    narrowed = {"topic": "orders", "content_types": ["application/xml"]}
+    assert list(content(document({"route": "POST /orders", "produce": narrowed}))) == ["application/xml"]
+
+
+@pytest.mark.parametrize("own_id", [None, "https://example.com/order.json"])
+def test_a_routes_json_schema_still_works_inside_the_document(own_id: str | None) -> None:
+    schema = SCHEMA if own_id is None else {"$id": own_id, **SCHEMA}
+    produce = {"topic": "orders", "schema": SchemaFile(file="order.json", document=schema)}
+    made = document({"route": "POST /orders", "produce": produce})
+    assert list(content(made)) == ["application/json"]
+    validator = Draft202012Validator({**made, **content(made)["application/json"]["schema"]})
+    assert validator.is_valid({"sku": "a"})
+    assert not validator.is_valid({"sku": 1})
+    assert not validator.is_valid({})
+
+
+def test_references_in_data_are_left_alone() -> None:
+    schema = {"enum": [{"$ref": "#/$defs/x"}], "$ref": "#"}
+    produce = {"topic": "orders", "schema": SchemaFile(file="order.json", document=schema)}
+    made = openapi(config({"route": "POST /orders", "name": "o", "produce": produce}))
+    moved = made["components"]["schemas"]["route.o"]
+    assert moved == {"enum": [{"$ref": "#/$defs/x"}], "$ref": "#/components/schemas/route.o"}
+
+
+def test_a_tombstone_route_takes_no_body() -> None:
+    produce = {"topic": "orders", "key": "{path.id}", "value": None}
+    made = document({"route": "DELETE /orders/{id}", "produce": produce})
+    assert "requestBody" not in made["paths"]["/orders/{id}"]["delete"]
+
+
+def test_the_answer_is_the_receipt_or_the_routes_own() -> None:
+    made = document(
+        {"route": "POST /a", "produce": PRODUCE},
+        {"route": "POST /b", "produce": PRODUCE, "response": {"status": 204}},
+        {"route": "POST /c", "produce": PRODUCE, "response": {"status": 200, "body": "thanks"}},
+    )
+    receipt, empty, text = (made["paths"][path]["post"]["responses"] for path in ("/a", "/b", "/c"))
+    assert receipt["201"]["content"] == {"application/json": {"schema": {"$ref": "#/components/schemas/Receipt"}}}
+    assert "content" not in empty["204"]
+    assert list(text["200"]["content"]) == ["text/plain"]
+    assert {"400", "413", "415", "422", "503", "504"} <= set(receipt)
+
+
+def test_a_reading_route_offers_its_three_forms_and_a_group_its_acks() -> None:
+    made = document({"route": "GET /work", "consume": {"topics": ["orders"], "group": "shops"}})
+    forms = made["paths"]["/work"]["get"]["responses"]["200"]["content"]
+    assert list(forms) == ["application/json", "text/event-stream", "application/x-ndjson"]
+    assert forms["application/json"]["schema"] == {"$ref": "#/components/schemas/LeasedRecords"}
+    assert made["paths"]["/work/ack"]["post"]["operationId"] == "get-work-ack"
+
+
+@pytest.mark.parametrize("consume", [{"group": "shops", "ack": "auto"}, {}])
+def test_where_nothing_is_leased_there_is_nothing_to_acknowledge(consume: Json) -> None:
+    made = document({"route": "GET /feed", "consume": {"topics": ["orders"], **consume}})
+    assert list(made["paths"]) == ["/feed"]
