@@ -5,7 +5,7 @@ import pytest
 
 from tests.kafka.node import free_port as _free_port
 
-pytest_plugins = ["tests.needs", "tests.kafka.fixtures", "tests.bridge"]
+pytest_plugins = ["pytester", "tests.needs", "tests.kafka.fixtures", "tests.bridge"]
 
 hypothesis.settings.register_profile("quick", deadline=None, max_examples=100, print_blob=True)
 hypothesis.settings.register_profile("all", deadline=None, max_examples=2_000, print_blob=True)

@@ -5,8 +5,6 @@ from pathlib import Path
 
 import pytest
 
-pytest_plugins = ["pytester"]
-
 TESTS = Path(__file__).parents[1]
 FORBIDDEN = {"skip", "skipif", "skipIf", "skipUnless", "SkipTest", "xfail", "importorskip"}
 
