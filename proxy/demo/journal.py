@@ -1,7 +1,7 @@
 """The full account of one `demo --check`: what was sent, and what each reader saw, in the order it happened."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, NamedTuple
@@ -39,6 +39,7 @@ class Journal:
 
     run: str = ""  # the prefix of this run's event ids
     posts: dict[str, Post] = field(default_factory=dict)  # by event id, in the order of sending
+    sighted: Callable[[str], None] = lambda reader: None  # told of every sight, by the reader's name
     readings: dict[str, list[Entry]] = field(default_factory=lambda: defaultdict(list))  # by reader
 
     def posting(self, topic: str, key: str, body: Body) -> None:
@@ -50,6 +51,7 @@ class Journal:
 
     def seen(self, reader: str, record: Seen) -> None:
         self._note(Moment.SEEN, reader, (record,))
+        self.sighted(reader)
 
     def accepted(self, reader: str, records: Iterable[Seen]) -> None:
         self._note(Moment.ACCEPTED, reader, records)
@@ -57,13 +59,16 @@ class Journal:
     def returned(self, reader: str, records: Iterable[Seen]) -> None:
         self._note(Moment.RETURNED, reader, records)
 
-    def seen_by(self, reader: str) -> int:
-        """How many different events `reader` has seen."""
-        return len({entry.event_id for entry in self.readings[reader] if entry.moment is Moment.SEEN})
+    def waiting(self, reads: Mapping[str, frozenset[str]]) -> dict[str, int]:
+        """For each reader, how many events were written to its topics that it has not accepted yet."""
+        return {reader: len(self._written(topics) - self._accepted(reader)) for reader, topics in reads.items()}
 
-    def written_to(self, topics: Iterable[str]) -> int:
-        wanted = frozenset(topics)
-        return sum(post.topic in wanted and post.outcome is Outcome.WRITTEN for post in self.posts.values())
+    def _written(self, topics: frozenset[str]) -> set[str]:
+        posts = self.posts.items()
+        return {name for name, post in posts if post.topic in topics and post.outcome is Outcome.WRITTEN}
+
+    def _accepted(self, reader: str) -> set[str]:
+        return {entry.event_id for entry in self.readings[reader] if entry.moment is Moment.ACCEPTED}
 
     def _note(self, moment: Moment, reader: str, records: Iterable[Seen]) -> None:
         for record in records:

@@ -51,7 +51,7 @@ def test_everything_seen_once_and_in_order_is_good() -> None:
 
 
 def test_nothing_sent_at_all_is_a_failure() -> None:
-    assert judge(Journal(), READS).failures == ["nothing was sent"]
+    assert judge(Journal(), READS).failures == ["nothing was sent to sales, so nothing was proved about it"]
 
 
 def test_a_lost_record_is_missing() -> None:

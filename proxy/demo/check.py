@@ -1,0 +1,90 @@
+"""`stepbridge demo --check`: the scenario once, with a few accidents, and then the judgement."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from random import Random
+from uuid import uuid4
+
+import aiohttp
+from rich.console import Console
+
+from proxy.clock import Deadline
+from proxy.demo.clients.stores import Till
+from proxy.demo.crew import Crew
+from proxy.demo.disturbance import Doubts, Drops
+from proxy.demo.journal import Journal
+from proxy.demo.report import print_verdict
+from proxy.demo.retail import DASHBOARD, PRICING, READS, RECOMMENDATION
+from proxy.demo.stage import Options, Say, client_session, set_stage
+from proxy.demo.verdict import Verdict, judge
+
+LOOK_EVERY_S = 0.1
+JOIN_WITHIN_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """How much is played, and what goes wrong."""
+
+    rounds: int = 16  # of each till through its articles
+    tills_per_store: int = 4
+    arrive_within_s: float = 25.0  # the last record to the last reader, leases that run out included
+    quiet_s: float = 6.0  # in which nothing may come again
+    drops: Mapping[str, Sequence[int]] = field(
+        default_factory=lambda: {PRICING: (300, 900), RECOMMENDATION: (500,), DASHBOARD: (400, 1200)}
+    )  # connections lost, each after so many records
+
+
+async def check(options: Options, console: Console) -> int:
+    """Play, judge, print. Returns 0 if every reader saw what it should, else 1. Raises DemoFailed."""
+
+    def say(text: str) -> None:
+        console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    async with set_stage(options, say) as bridge, client_session(bridge.url) as http:
+        verdict = await play(http, Script(), say)
+    print_verdict(console, verdict)
+    return 0 if verdict.good else 1
+
+
+async def play(http: aiohttp.ClientSession, script: Script, say: Say) -> Verdict:
+    """The scenario against the bridge behind `http`, whatever that is."""
+    doubts, drops = Doubts(), Drops(script.drops)
+    journal = Journal(run=f"{uuid4().hex[:8]}-", sighted=drops.sighted)
+    crew = Crew(http, journal, run=journal.run, judge=doubts)
+    drops.streams = crew.streams
+    async with crew:
+        await crew.during(_perform(crew, journal, script, say))
+    verdict = judge(journal, READS)
+    return replace(verdict, failures=[*verdict.failures, *doubts.shortfalls(), *drops.shortfalls()])
+
+
+async def _perform(crew: Crew, journal: Journal, script: Script, say: Say) -> None:
+    """Everything is sent, everything arrives, and then for a while nothing may come again."""
+    await asyncio.wait_for(crew.dashboard.stream.opened.wait(), JOIN_WITHIN_S)  # it sees what is sent from then on
+    say("the stores begin to send")
+    tills = crew.tills(per_store=script.tills_per_store, dice=Random(1))
+    await asyncio.gather(*(_work(till, script.rounds) for till in tills))
+    say(f"{len(journal.posts)} records were sent; waiting for the last of them to reach every reader")
+    await _arrival(journal, script.arrive_within_s, say)
+    for stream in crew.streams.values():  # once more, now that all is accepted
+        stream.drop()
+    say(f"for another {script.quiet_s:g} s nothing may come again")
+    await asyncio.sleep(script.quiet_s)
+
+
+async def _work(till: Till, rounds: int) -> None:
+    for _ in range(rounds):
+        async for _ in till.round():
+            pass
+
+
+async def _arrival(journal: Journal, within_s: float, say: Say) -> None:
+    """Until every reader has accepted everything, or time is up: what is missing then is for the verdict to say."""
+    deadline = Deadline.after(within_s)
+    while any((waiting := journal.waiting(READS)).values()):
+        if not deadline.remaining_s():
+            say("time is up; not accepted yet: " + ", ".join(f"{reader} {count}" for reader, count in waiting.items()))
+            return
+        await asyncio.sleep(LOOK_EVERY_S)

@@ -1,0 +1,23 @@
+"""One JSON document a line (`application/x-ndjson`). Pure."""
+
+from dataclasses import dataclass
+
+import orjson
+
+from proxy.demo.clients.stream import Event
+
+
+@dataclass(slots=True)
+class JsonLines:
+    """Turns lines into events; an empty line is the heartbeat."""
+
+    accept: str = "application/x-ndjson"
+    retry_ms: int = 1000
+
+    def begin(self) -> None:
+        """Nothing is carried from one connection to the next."""
+
+    def feed(self, line: str) -> Event | None:
+        if not line.strip():
+            return None
+        return Event(line, str(orjson.loads(line)["id"]))

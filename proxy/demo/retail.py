@@ -1,0 +1,78 @@
+"""The scenario: what is sold, which topics it makes, and who reads them. `config/retail.yaml` is its other half."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+STOCK = "retail.stock-levels"
+PROMOTIONS = "retail.promotions"
+SALES = "retail.sales"
+RESTOCK = "retail.restock-orders"
+PRICES = "retail.prices"
+TOPICS = (STOCK, PROMOTIONS, SALES, RESTOCK, PRICES)
+
+INVENTORY = "inventory"
+PRICING = "pricing"
+RECOMMENDATION = "recommendation"
+DASHBOARD = "dashboard"
+READS = {
+    INVENTORY: frozenset({STOCK, SALES}),
+    PRICING: frozenset({STOCK, PROMOTIONS, SALES}),
+    RECOMMENDATION: frozenset({SALES}),
+    DASHBOARD: frozenset(TOPICS),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Article:
+    sku: str
+    name: str
+    price_cents: int
+
+
+ASSORTMENT = tuple(
+    Article(f"A-{number:03}", name, price_cents)
+    for number, (name, price_cents) in enumerate(
+        [
+            ("Espresso beans", 1290),
+            ("Green tea", 690),
+            ("Oat drink", 219),
+            ("Sourdough loaf", 450),
+            ("Butter", 299),
+            ("Mountain cheese", 890),
+            ("Tomatoes", 349),
+            ("Basil", 199),
+            ("Olive oil", 1190),
+            ("Spaghetti", 179),
+            ("Pesto", 379),
+            ("Red lentils", 259),
+            ("Basmati rice", 429),
+            ("Dark chocolate", 249),
+            ("Hazelnuts", 499),
+            ("Honey", 649),
+            ("Apples", 299),
+            ("Bananas", 189),
+            ("Sparkling water", 79),
+            ("Orange juice", 329),
+        ],
+        start=1,
+    )
+)
+STORES = ("berlin", "hamburg", "koeln", "leipzig", "muenchen")
+
+
+class Shelf(NamedTuple):
+    """One article of one store: its events stay in order."""
+
+    store: str
+    sku: str
+
+    @property
+    def key(self) -> str:
+        return f"{self.store}:{self.sku}"
+
+
+def shelf_of(record: Mapping[str, Any]) -> Shelf | None:
+    """Whose shelf a record is about, by its key; None if another client wrote something else there."""
+    store, colon, sku = str(record["key"]).partition(":")
+    return Shelf(store, sku) if colon and isinstance(record["value"], Mapping) else None
