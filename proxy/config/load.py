@@ -23,6 +23,8 @@ from proxy.config.outline import routes
 from proxy.config.route_rules import ROUTE_RULES
 from proxy.config.words import explain
 
+__all__ = ["ConfigMistakes", "load"]
+
 
 def load(path: FilePath, environ: Mapping[str, str] = os.environ) -> Config:
     """The configuration in the file at `path`, its schema files beside it read in. Raises ConfigMistakes."""

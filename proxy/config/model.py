@@ -202,9 +202,20 @@ class Route(Section):
         return Pattern.parse(self.route)
 
     @property
-    def ack_pattern(self) -> Pattern | None:
+    def method(self) -> str:
+        """The method in upper case, or `*` for any."""
+        return self.pattern.method
+
+    @property
+    def path(self) -> str:
+        """The path pattern: /stores/{store}/stock."""
+        return self.pattern.path
+
+    @property
+    def ack_path(self) -> str | None:
         """Where its clients POST their acks; None where there is nothing to accept."""
-        return self.pattern.acks if self.consume and self.consume.ack == "explicit" else None
+        acks = self.pattern.acks if self.consume and self.consume.ack == "explicit" else None
+        return acks.path if acks else None
 
 
 def default_name(route: str) -> str:

@@ -1,0 +1,160 @@
+"""Which route a request goes to, at a cost that does not grow with the number of routes.
+
+The rules:
+- A path without parameters is looked up as it was sent. All others walk a tree, segment by segment:
+  a literal comes before `{x}`, `{x}` before `{rest...}`, and a dead end goes back to the next choice.
+- Then the method: its own route, else the one for any method (`*`). A path that fits but not for this method is
+  passed over for a less literal one that has it; 405 with `Allow` only if none has. HEAD is a method like the
+  others: a GET route does not answer it, for reading a record and leaving it out would lose it.
+- Segments are compared and handed on percent-decoded, and split before: `%2F` never ends a segment.
+- What cannot be a path is on no route: bad percent-encoding, bytes that are no UTF-8, an empty segment (but the
+  last: `/a/` is another path than `/a`), `.` and `..` in any spelling. Nothing is tidied up before matching.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+from urllib.parse import quote, unquote_to_bytes
+
+from proxy.config.pattern import ANY_METHOD, One, Pattern, Rest, parse_path
+from proxy.errors import MethodNotAllowed, NoRoute
+
+T = TypeVar("T")
+
+_HEX = frozenset(b"0123456789abcdefABCDEF")
+
+
+class Collision(ValueError):
+    """Two entries take the same requests. The configuration's rules refuse that with places; this is the last line."""
+
+
+@dataclass(slots=True)
+class _Leaf(Generic[T]):
+    """Where paths end: for each method what is there, and how its parameters are named."""
+
+    methods: dict[str, tuple[T, tuple[str, ...]]] = field(default_factory=dict)
+
+    def add(self, pattern: Pattern, entry: T) -> None:
+        if pattern.method in self.methods:
+            raise Collision(f"{pattern} takes the same requests as another route")
+        self.methods[pattern.method] = (entry, pattern.names)
+
+    def get(self, method: str) -> tuple[T, tuple[str, ...]] | None:
+        return self.methods.get(method) or self.methods.get(ANY_METHOD)
+
+
+@dataclass(slots=True)
+class _Node(Generic[T]):
+    """What can follow a segment."""
+
+    literal: "dict[str, _Node[T]]" = field(default_factory=dict)
+    one: "_Node[T] | None" = None
+    rest: _Leaf[T] | None = None
+    end: _Leaf[T] | None = None
+
+
+class RouteTable(Generic[T]):
+    """Built once; only read afterwards."""
+
+    def __init__(self) -> None:
+        self._plain: dict[bytes, _Leaf[T]] = {}
+        self._root: _Node[T] = _Node()
+
+    def __repr__(self) -> str:
+        return f"<RouteTable {len(self._plain)} plain paths>"
+
+    @classmethod
+    def build(cls, entries: Iterable[tuple[str, str, T]]) -> "RouteTable[T]":
+        """From (method or `*`, path pattern, entry). Raises Collision and BadPattern."""
+        table = cls()
+        for method, path, entry in entries:
+            table._add(Pattern(method, parse_path(path)), entry)
+        return table
+
+    def match(self, method: str, raw_path: bytes) -> tuple[T, dict[str, str]]:
+        """The entry for a request and the values of its parameters. `raw_path` is as sent, without the query.
+
+        Raises NoRoute, MethodNotAllowed (with an Allow header).
+        """
+        plain = self._plain.get(raw_path)
+        if plain is not None:
+            found = plain.get(method)
+            if found is not None:
+                return found[0], {}
+        return self._search(method, raw_path)
+
+    def _add(self, pattern: Pattern, entry: T) -> None:
+        node = self._root
+        for segment in pattern.segments:
+            if isinstance(segment, Rest):
+                node.rest = node.rest or _Leaf()
+                node.rest.add(pattern, entry)
+                return
+            if isinstance(segment, One):
+                node.one = node.one or _Node()
+                node = node.one
+            else:
+                node = node.literal.setdefault(segment, _Node())
+        node.end = node.end or _Leaf()
+        node.end.add(pattern, entry)
+        if not pattern.names:
+            self._plain[quote(pattern.path, safe="/:@!$&'()*+,;=~").encode()] = node.end
+
+    def _search(self, method: str, raw_path: bytes) -> tuple[T, dict[str, str]]:
+        segments = _segments(raw_path)
+        allowed: set[str] = set()
+        for leaf, values in _walk(self._root, segments, 0) if segments else ():
+            found = leaf.get(method)
+            if found is not None:
+                entry, names = found
+                return entry, dict(zip(names, values, strict=True))
+            allowed.update(leaf.methods)
+        if allowed:
+            raise _not_allowed(method, allowed)
+        raise NoRoute("No route of this bridge has this path. Check its spelling, slashes included.")
+
+
+def _walk(node: _Node[T], segments: Sequence[str], at: int) -> Iterator[tuple[_Leaf[T], tuple[str, ...]]]:
+    """The leaves that the segments from `at` on lead to, most literal first, with the parameters' values."""
+    if at == len(segments):
+        if node.end is not None:
+            yield node.end, ()
+        return
+    segment = segments[at]
+    literal = node.literal.get(segment)
+    if literal is not None:
+        yield from _walk(literal, segments, at + 1)
+    if node.one is not None and segment:
+        for leaf, values in _walk(node.one, segments, at + 1):
+            yield leaf, (segment, *values)
+    if node.rest is not None:
+        yield node.rest, ("/".join(segments[at:]),)
+
+
+def _segments(raw_path: bytes) -> Sequence[str] | None:
+    """The decoded segments after the first slash; None for what cannot be a path."""
+    if raw_path[:1] != b"/":
+        return None
+    try:
+        if b"%" in raw_path:
+            segments = [_decoded(piece) for piece in raw_path[1:].split(b"/")]
+        else:
+            segments = raw_path[1:].decode().split("/")
+    except ValueError:
+        return None
+    if "" in segments[:-1] or "." in segments or ".." in segments:
+        return None
+    return segments
+
+
+def _decoded(piece: bytes) -> str:
+    """One segment, percent-decoded. Raises ValueError."""
+    for escape in piece.split(b"%")[1:]:
+        if len(escape) < 2 or not _HEX.issuperset(escape[:2]):
+            raise ValueError("bad percent-encoding")
+    return unquote_to_bytes(piece).decode()
+
+
+def _not_allowed(method: str, allowed: Iterable[str]) -> MethodNotAllowed:
+    methods = ", ".join(sorted(allowed))
+    return MethodNotAllowed(f"{method} is not for this path; {methods} is.", headers=[(b"allow", methods.encode())])
