@@ -20,12 +20,13 @@ Results = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Aim:
-    """`value` should not be above `limit`; both in `unit`."""
+    """`value` should not be above `limit`; both in `unit`, and a ratio against something."""
 
     what: str
-    unit: str
     limit: float
     value: float
+    unit: str = ""
+    against: str = ""
     remark: str = ""
 
     @property
@@ -33,8 +34,9 @@ class Aim:
         return self.value <= self.limit
 
     def __str__(self) -> str:
-        verdict = "ok" if self.met else "MISSED"
-        return f"aim ≤ {self.limit:g}{self.unit}: {self.what}: {self.value:.2f}{self.unit} {verdict}{self.remark}"
+        limit = f"{self.limit:g}{self.unit}{self.against and ' ' + self.against}"
+        remark = self.remark and f" ({self.remark})"
+        return f"aim ≤ {limit}, {self.what}: {self.value:.2f}{self.unit} {'ok' if self.met else 'MISSED'}{remark}"
 
 
 def aims(results: Results) -> list[Aim]:
@@ -56,39 +58,42 @@ def ratio(results: Results, ours: str, theirs: str) -> Ratio | None:
 
 def _produce(by_connections: Results) -> Iterator[Aim]:
     for connections, rounds in by_connections.items():
-        what = f"POST at {connections} connections"
-        yield from _cost(what, "× (b)", OVER_MINIMAL, ratio(rounds, "bridge", "minimal"))
+        what = f"POST at {connections_as_text(connections)}"
+        yield from _cost(what, OVER_MINIMAL, "(b)", ratio(rounds, "bridge", "minimal"))
         if connections in OVER_GO:
-            yield from _cost(what, "× (c)", OVER_GO[connections], ratio(rounds, "bridge", "go"))
+            yield from _cost(what, OVER_GO[connections], "(c)", ratio(rounds, "bridge", "go"))
+
+
+def connections_as_text(count: str) -> str:
+    return "1 connection" if count == "1" else f"{count} connections"
 
 
 def _reading(results: Results) -> Iterator[Aim]:
     drained, streamed = results.get("drain", {}), results.get("sse", {})
     for way, what in (("position", "drain without a group"), ("group", "drain with a group")):
-        yield from _cost(what, "× (c)", OVER_GO_READING, ratio(drained, f"bridge-{way}", f"go-{way}"))
-    yield from _cost("SSE", "× (c)", OVER_GO_READING, ratio(streamed, "bridge", "go"))
+        yield from _cost(what, OVER_GO_READING, "(c)", ratio(drained, f"bridge-{way}", f"go-{way}"))
+    yield from _cost("SSE", OVER_GO_READING, "(c)", ratio(streamed, "bridge", "go"))
     if bridge := streamed.get("bridge"):
         lost = max(1 - one["delivered_share"] for one in bridge)
-        yield Aim("SSE events not delivered", "", 0, lost)
+        yield Aim("share of SSE events not delivered", 0, lost)
 
 
-def _cost(what: str, unit: str, limit: float, measured: Ratio | None) -> Iterator[Aim]:
+def _cost(what: str, limit: float, against: str, measured: Ratio | None) -> Iterator[Aim]:
     if measured is None:
         return
-    remark = f" (median of the rounds' ratios {measured.median_of_rounds:.2f}×)"
-    if unit == "× (c)":
-        remark += f", stretch {STRETCH}× {'reached' if measured.of_medians <= STRETCH else 'not reached'}"
-    yield Aim(what, unit, limit, measured.of_medians, remark)
+    remark = f"round by round {measured.median_of_rounds:.2f}×"
+    if against == "(c)":
+        remark += f"; stretch {STRETCH}×: {'reached' if measured.of_medians <= STRETCH else 'not reached'}"
+    yield Aim(what, limit, measured.of_medians, "×", against, remark)
 
 
 def _start(rounds: Results) -> Iterator[Aim]:
     if bridge := rounds.get("bridge"):
-        yield Aim("start to first answered request", " s", START_S, median(one["started_s"] for one in bridge))
-        yield Aim("idle memory (RSS)", " MB", IDLE_MB, median(one["rss_mb"] for one in bridge))
+        yield Aim("start to first answered request", START_S, median(one["started_s"] for one in bridge), " s")
+        yield Aim("idle memory (RSS)", IDLE_MB, median(one["rss_mb"] for one in bridge), " MB")
 
 
 def _routes(rounds: Results) -> Iterator[Aim]:
     for kind in ("literal", "templated"):
-        yield from _cost(
-            f"the last of 1,000 {kind} routes", "× one", GROWTH, ratio(rounds, f"{kind}-1000", f"{kind}-1")
-        )
+        what = f"the last of 1,000 {kind} routes"
+        yield from _cost(what, GROWTH, "one", ratio(rounds, f"{kind}-1000", f"{kind}-1"))

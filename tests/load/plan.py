@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 SECTIONS = ("produce", "drain", "sse", "start", "routes")
+WAYS = ("position", "group")  # to drain: the client keeps its place, or a group's acks do
 
 
 @dataclass(frozen=True, slots=True)

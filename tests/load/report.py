@@ -3,25 +3,25 @@
 from collections.abc import Sequence
 from typing import Any
 
-from tests.load.aims import aims, ratio
-from tests.load.plan import Plan
+from tests.load.aims import aims, connections_as_text, ratio
+from tests.load.plan import WAYS, Plan
 from tests.load.stats import Spread
 
 LABELS = {
     "bridge": "bridge, full route",
-    "bare": "(a) bare ASGI endpoint, 204",
-    "minimal": "(b) minimal ASGI + aiokafka",
-    "go": "(c) minimal Go bridge",
-    "bridge-position": "bridge, client's position",
-    "go-position": "(c) Go, server's position",
-    "bridge-group": "bridge, group, explicit acks",
-    "go-group": "(c) Go, group, explicit commits",
+    "bare": "(a) bare ASGI, 204",
+    "minimal": "(b) ASGI + aiokafka",
+    "go": "(c) Go bridge",
+    "bridge-position": "bridge, no group",
+    "go-position": "(c) Go, no group",
+    "bridge-group": "bridge, group with acks",
+    "go-group": "(c) Go, group",
     "literal-1": "1 literal route",
-    "literal-1000": "last of 1,000 literal routes",
+    "literal-1000": "1,000 literal routes",
     "templated-1": "1 templated route",
-    "templated-1000": "last of 1,000 templated routes",
+    "templated-1000": "1,000 templated routes",
 }
-WIDTH = 32
+WIDTH = 23
 CPU = "CPU-s/10,000"
 
 Results = dict[str, Any]
@@ -81,13 +81,11 @@ def _times(results: Results, ours: str, theirs: str) -> str:
 def _busy(results: Results) -> str:
     """How near to its own limit the loader came: near 100 % requests/s would be the loader's, not the server's."""
     most = max(one["loader_busy"] for rounds in results.values() for one in rounds)
-    return f"loader at most {most:.0%} busy"
+    return f"loader ≤ {most:.0%} busy"
 
 
 def _produce(connections: str, results: Results, plan: Plan) -> list[str]:
-    title = (
-        f"POST of 250 bytes, answered after the ack, {_connections(connections)} ({_rounds(plan)}; {_busy(results)})"
-    )
+    title = f"POST of 250 bytes, answered after the ack, {connections_as_text(connections)} ({_rounds(plan)}, {_busy(results)})"
     rows = [
         (
             LABELS[name],
@@ -103,14 +101,6 @@ def _produce(connections: str, results: Results, plan: Plan) -> list[str]:
     return table(title, ("", "requests/s", "p50 ms", "p99 ms", CPU, "× (b)", "× (c)"), rows)
 
 
-def _connections(count: str) -> str:
-    return "1 connection" if count == "1" else f"{count} connections"
-
-
-def _rounds(plan: Plan) -> str:
-    return f"{plan.rounds} rounds of {plan.window_s:g} s"
-
-
 def _drain(results: Results, plan: Plan) -> list[str]:
     title = f"Drain of {plan.drain_records:,} records by one long-poll reader, max=1000 ({plan.drain_rounds} rounds)"
     rows = [
@@ -121,7 +111,7 @@ def _drain(results: Results, plan: Plan) -> list[str]:
             _times(results, name, "go-" + name.partition("-")[2]),
             str(max(one["repeated"] for one in rounds)),
         )
-        for name, rounds in sorted(results.items(), key=lambda item: item[0].partition("-")[2])
+        for name, rounds in sorted(results.items(), key=lambda item: WAYS.index(item[0].partition("-")[2]))
     ]
     return table(title, ("", "records/s", CPU + " records", "× (c)", "repeated"), rows)
 
@@ -147,7 +137,7 @@ def _sse(results: Results, plan: Plan) -> list[str]:
 
 
 def _start(results: Results) -> list[str]:
-    title = "From exec to the first record answered for, and memory afterwards (bridge: a retail file with groups)"
+    title = "From exec to the first 201, and memory 1.5 s later (bridge: a retail file with two groups)"
     rows = [
         (LABELS[name], spread(rounds, "started_s"), spread(rounds, "rss_mb", 0), spread(rounds, "pss_mb", 0))
         for name, rounds in results.items()
@@ -156,7 +146,7 @@ def _start(results: Results) -> list[str]:
 
 
 def _routes(results: Results, plan: Plan) -> list[str]:
-    title = f"Number of routes, POST at {plan.route_connections} connections ({plan.route_rounds} rounds)"
+    title = f"POST to the route written last, {plan.route_connections} connections ({plan.route_rounds} rounds)"
     rows: list[Sequence[str]] = []
     for name, rounds in results.items():
         alone = _times(results, name, name.partition("-")[0] + "-1")

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
@@ -87,15 +88,13 @@ class Arrivals:
 
     async def until(self, enough: Callable[[], bool], timeout_s: float) -> bool:
         """Wait until `enough()`; False when that took too long. Raises WrongAnswer on a failed stream."""
-        deadline_s = time.monotonic() + timeout_s
-        while not enough() and (left_s := deadline_s - time.monotonic()) > 0:
-            self._changed.clear()
-            try:
-                await asyncio.wait_for(self._changed.wait(), left_s)
-            except TimeoutError:
-                break
-            if self._failure:
-                raise WrongAnswer(self._failure)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                while not self._failure and not enough():
+                    self._changed.clear()
+                    await self._changed.wait()
+        if self._failure:
+            raise WrongAnswer(self._failure)
         return enough()
 
 

@@ -2,11 +2,11 @@
 
 from tests.load import bridge_config
 from tests.load.candidates import Candidate, bridge, go
+from tests.load.plan import WAYS
 from tests.load.servers import ServerFailed, serving
 from tests.load.session import NoFigure, Round, Rounds, Session
 
 TIMEOUT_S = 60.0
-WAYS = ("position", "group")  # the client keeps its place, or a group's acks do
 
 
 async def measure(session: Session) -> Rounds:

@@ -1,0 +1,86 @@
+"""Verdicts and tables from results that are known."""
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.load import minimal_bridge
+from tests.load.aims import aims
+from tests.load.plan import Plan
+from tests.load.report import report
+
+
+def _cost(*values: float) -> list[dict[str, Any]]:
+    return [
+        {
+            "cpu_s_per_10k": value,
+            "per_s": 12_345.6,
+            "p50_ms": 14.06,
+            "p99_ms": 133.42,
+            "loader_busy": 0.4,
+            "repeated": 0,
+            "delivered_share": 1.0,
+        }
+        for value in values
+    ]
+
+
+def _start(seconds: float, rss_mb: float) -> list[dict[str, Any]]:
+    return [{"started_s": seconds, "rss_mb": rss_mb, "pss_mb": rss_mb / 2}]
+
+
+RESULTS = {
+    "produce": {
+        "1": {"bridge": _cost(2.5), "bare": _cost(0.2), "minimal": _cost(2.0)},
+        "64": {"bridge": _cost(0.4, 0.5), "bare": _cost(0.2, 0.2), "minimal": _cost(0.3, 0.3), "go": _cost(0.3, 0.3)},
+    },
+    "drain": {"bridge-position": _cost(0.05), "go-position": _cost(0.02), "bridge-group": _cost(0.06)},
+    "sse": {"bridge": _cost(0.3), "go": _cost(0.3)},
+    "start": {"bridge": _start(0.7, 95.0), "go": _start(0.02, 11.0)},
+    "routes": {"literal-1": _cost(0.4), "literal-1000": _cost(0.4), "templated-1": _cost(0.4)},
+}
+
+
+def test_each_aim_of_which_both_sides_were_measured_has_its_line() -> None:
+    assert [str(aim) for aim in aims(RESULTS)] == [
+        "aim ≤ 1.25× (b), POST at 1 connection: 1.25× ok (round by round 1.25×)",
+        "aim ≤ 1.25× (b), POST at 64 connections: 1.50× MISSED (round by round 1.50×)",
+        "aim ≤ 1.5× (c), POST at 64 connections: 1.50× ok (round by round 1.50×; stretch 1.25×: not reached)",
+        "aim ≤ 2× (c), drain without a group: 2.50× MISSED (round by round 2.50×; stretch 1.25×: not reached)",
+        "aim ≤ 2× (c), SSE: 1.00× ok (round by round 1.00×; stretch 1.25×: reached)",
+        "aim ≤ 0, share of SSE events not delivered: 0.00 ok",
+        "aim ≤ 1 s, start to first answered request: 0.70 s ok",
+        "aim ≤ 90 MB, idle memory (RSS): 95.00 MB MISSED",
+        "aim ≤ 1.1× one, the last of 1,000 literal routes: 1.00× ok (round by round 1.00×)",
+    ]
+
+
+def test_one_lost_event_in_any_round_misses_the_aim() -> None:
+    lossy = {"sse": {"bridge": [*_cost(0.3), {**_cost(0.3)[0], "delivered_share": 0.9999}]}}
+    assert [aim.met for aim in aims(lossy)] == [False]
+
+
+def test_the_report_fits_a_terminal_and_tells_everything_that_was_measured() -> None:
+    lines = report(RESULTS, Plan(), None, []).splitlines()
+    assert max(map(len, lines)) <= 100
+    assert sum(line.startswith("bridge") for line in lines) == 6
+    assert any("12,346 (12,346–12,346)" in line and "0.450 (0.400–0.500)" in line for line in lines)
+
+
+def test_what_gave_no_figure_is_said_in_the_report() -> None:
+    text = report({}, Plan(), "Go not found: left out", ["drain, bridge: 409 lease_moved"])
+    assert "(c) Go not found: left out" in text
+    assert "NO FIGURE: drain, bridge: 409 lease_moved" in text
+
+
+def test_the_minimal_bridge_stays_minimal() -> None:
+    assert len(Path(minimal_bridge.__file__).read_text().splitlines()) <= 60
+
+
+@pytest.mark.needs("go")
+def test_the_go_bridge_is_formatted() -> None:
+    source = Path(minimal_bridge.__file__).parent / "gobridge"
+    told = subprocess.run(["gofmt", "-l", str(source)], capture_output=True, text=True, check=True)
+    assert told.stdout == ""
