@@ -41,12 +41,12 @@ def _of_file(package: Path, file: Path) -> Iterator[str]:
     if room not in FLOOR_OF:
         yield f"{file}: {room} is on no floor; give it a place in FLOORS (tests/house/floors.py)"
         return
-    for line, name in _imports(file):
+    for line, name in imports(file):
         if wrong := _wrong(module, room, name, package):
             yield f"{file}:{line}: {wrong}"
 
 
-def _imports(file: Path) -> Iterator[tuple[int, str]]:
+def imports(file: Path) -> Iterator[tuple[int, str]]:
     """Line and full name of everything imported, at the top, in a function, or for types only."""
     for node in ast.walk(ast.parse(file.read_text(), str(file))):
         if isinstance(node, ast.Import):
