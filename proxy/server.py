@@ -26,7 +26,8 @@ import uvicorn
 import uvloop
 
 from proxy.app import Bridge
-from proxy.config.load import ConfigMistakes, load
+from proxy.config.load import load
+from proxy.config.mistake import ConfigMistakes
 from proxy.config.model import Config, Section
 from proxy.http.protocol import Policy, protocol_class
 from proxy.observe import logs
@@ -62,11 +63,12 @@ def serve(path: Path, overrides: Overrides) -> int:
     except ConfigMistakes as exc:
         print(exc, file=sys.stderr)
         return 2
-    logs.configure(level=config.observe.log_level, form=config.observe.log_format)
+    logs.configure(config.observe.log_format, config.observe.log_level)
     try:
-        with _listen(config.server.host, config.server.port) as public, _listen(
-            config.admin.host, config.admin.port
-        ) as admin:
+        with (
+            _listen(config.server.host, config.server.port) as public,
+            _listen(config.admin.host, config.admin.port) as admin,
+        ):
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
                 return runner.run(_run(path, config, overrides, public, admin))
     except OSError as exc:

@@ -8,7 +8,7 @@ from proxy.http.exchange import Exchange
 from proxy.limits.gate import Gate
 from proxy.observe.metrics import RouteMetrics
 from proxy.record import Receipt, Record
-from proxy.routes.recipe import RecordRecipe, Reply
+from proxy.routes.recipe import RecordRecipe
 from proxy.routes.request import Request
 from proxy.seams import Submitter
 
@@ -18,7 +18,6 @@ class ProduceEndpoint:
     """The hot path of the bridge. Everything that can be decided before a request comes was compiled at start."""
 
     recipe: RecordRecipe
-    reply: Reply
     submitter: Submitter
     gates: tuple[Gate, Gate]  # of all routes, and of this one
     metrics: RouteMetrics
@@ -52,7 +51,7 @@ class ProduceEndpoint:
             raise
         finally:
             self.metrics.in_flight -= 1
-        await exchange.answer(*self.reply.render(request, receipt))
+        await exchange.answer(*self.recipe.reply.render(request, receipt))
 
     async def _submit(self, record: Record) -> Receipt:
         queued_s = now_s()

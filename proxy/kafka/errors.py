@@ -21,7 +21,7 @@ class Meaning:
 
 
 # The broker checked the batch before it appended anything, and said no to all of it.
-_REFUSED: dict[type[Exception], Meaning] = {
+_REFUSED: dict[type[BaseException], Meaning] = {
     kafka.MessageSizeTooLargeError: Meaning(RecordTooLarge, "above the topic's max.message.bytes"),
     kafka.RecordListTooLargeError: Meaning(RecordTooLarge, "the batch is larger than a log segment"),
     kafka.CorruptRecordException: Meaning(NotWritten, "the checksum did not fit: damaged on its way"),

@@ -1,19 +1,12 @@
 """Which partition a record goes to: what Kafka's own clients would choose, so that other producers agree.
 
-`murmur2` is the Java client's (and aiokafka's) choice; `consistent_random` is librdkafka's default (CRC32 of the
-key), for topics that are shared with its producers. The hash is pure Python, 1.6 to 5.5 µs, hence the cache.
+The hash of a key is pure Python, 1.6 to 5.5 µs, hence the cache.
 """
 
 import random
-import zlib
 from collections.abc import Callable
 
 CACHED_KEYS = 16_384  # of at most 1 KiB each
-
-
-def consistent_random(key: bytes) -> int:
-    """librdkafka's `consistent_random`, for records that have a key."""
-    return zlib.crc32(key)
 
 
 class Partitioner:

@@ -26,7 +26,9 @@ class ProduceQueues:
         self._partitioners: dict[str, Partitioner] = {}
 
     def __repr__(self) -> str:
-        return f"<ProduceQueues {len(self._queues)} partitions, {sum(q.waiting for q in self._queues.values())} waiting>"
+        return (
+            f"<ProduceQueues {len(self._queues)} partitions, {sum(q.waiting for q in self._queues.values())} waiting>"
+        )
 
     async def submit(self, record: Record, deadline: Deadline) -> Receipt:
         """See `seams.Submitter.submit`."""

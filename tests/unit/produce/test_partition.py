@@ -1,22 +1,31 @@
 import zlib
 
-from aiokafka.partitioner import murmur2
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from proxy.kafka.partitioner import HASHES
 from proxy.produce import partition as module
-from proxy.produce.partition import Partitioner, consistent_random
+from proxy.produce.partition import Partitioner
 
 
 @given(st.binary(max_size=64), st.integers(1, 64))
 def test_a_key_goes_where_javas_client_would_put_it(key: bytes, partitions: int) -> None:
-    partitioner = Partitioner(murmur2)
-    expected = (murmur2(key) & 0x7FFFFFFF) % partitions
+    partitioner = Partitioner(HASHES["murmur2"])
+    expected = (HASHES["murmur2"](key) & 0x7FFFFFFF) % partitions
     assert [partitioner.of_key(key, partitions) for _ in range(2)] == [expected, expected]
 
 
+@pytest.mark.parametrize(
+    ("key", "number"), [(b"21", -973932308), (b"foobar", -790332482), (b"a-little-bit-long-string", -985981536)]
+)
+def test_murmur2_gives_the_numbers_of_kafkas_own_test(key: bytes, number: int) -> None:
+    """UtilsTest.testMurmur2 of Apache Kafka."""
+    assert HASHES["murmur2"](key) == number & 0xFFFFFFFF
+
+
 def test_consistent_random_is_librdkafkas_crc32() -> None:
-    assert consistent_random(b"store-7") == zlib.crc32(b"store-7")
+    assert HASHES["consistent_random"](b"store-7") == zlib.crc32(b"store-7")
 
 
 def test_the_cache_of_hashes_is_bounded() -> None:
