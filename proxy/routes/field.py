@@ -22,6 +22,8 @@ def value_reader(placeholder: Placeholder) -> Read:
 def text_reader(placeholder: Placeholder) -> Callable[[Request], str]:
     """Reads its value as text: a number, true or false as JSON writes it. Also raises FieldInvalid."""
     read = value_reader(placeholder)
+    if placeholder.source not in ("body", "record"):
+        return read  # always text
 
     def text(request: Request) -> str:
         value = read(request)
@@ -76,13 +78,14 @@ def _json_text(value: Any, placeholder: Placeholder) -> str:
 
 
 def _body(placeholder: Placeholder) -> Read:
-    way = placeholder.way
+    first, *others = placeholder.way
 
     def read(request: Request) -> Any:
-        value = follow(request.fields, way)
+        fields = request.fields
+        value = fields.get(first) if isinstance(fields, dict) and not others else follow(fields, placeholder.way)
         if value is None:
             raise _missing(placeholder)
-        return follow(request.exact_fields, way) if isinstance(value, float) else value
+        return follow(request.exact_fields, placeholder.way) if isinstance(value, float) else value
 
     return read
 

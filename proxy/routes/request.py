@@ -40,7 +40,19 @@ class Request:
     read raises a 400. A field given twice has its first value; a header given twice has its first line.
     """
 
-    __slots__ = ("_exact", "_fields", "_id", "_now", "_query", "body", "headers", "path", "query_string", "receipt")
+    __slots__ = (
+        "_exact",
+        "_fields",
+        "_id",
+        "_media_type",
+        "_now",
+        "_query",
+        "body",
+        "headers",
+        "path",
+        "query_string",
+        "receipt",
+    )
 
     def __init__(
         self, path: Mapping[str, str], query_string: bytes, headers: Sequence[tuple[bytes, bytes]], body: bytes
@@ -50,6 +62,7 @@ class Request:
         self.headers = headers
         self.body = body
         self.receipt: Receipt | None = None
+        self._media_type: str | None = None
         self._fields: Any = _UNREAD
         self._exact: Any = _UNREAD
         self._query: Mapping[str, str] | None = None
@@ -62,9 +75,14 @@ class Request:
     @property
     def media_type(self) -> str:
         """Content-Type in lower case, without its parameters; "" if there is none."""
-        given = self._header(b"content-type")
-        known = _COMMON_TYPES.get(given)
-        return _text(given or b"").partition(";")[0].strip().lower() if known is None else known
+        media_type = self._media_type
+        if media_type is None:
+            given = self._header(b"content-type")
+            media_type = _COMMON_TYPES.get(given)
+            if media_type is None:
+                media_type = _text(given or b"").partition(";")[0].strip().lower()
+            self._media_type = media_type
+        return media_type
 
     @property
     def fields(self) -> Any:

@@ -11,7 +11,7 @@ The rules:
   last: `/a/` is another path than `/a`), `.` and `..` in any spelling. Nothing is tidied up before matching.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 from urllib.parse import quote, unquote_to_bytes
@@ -22,6 +22,8 @@ from proxy.errors import MethodNotAllowed, NoRoute
 T = TypeVar("T")
 
 _HEX = frozenset(b"0123456789abcdefABCDEF")
+_DOTS = frozenset((".", ".."))
+_NO_VALUE = _DOTS | {""}  # of an `{x}`, nor inside a `{rest...}`
 
 
 class Collision(ValueError):
@@ -101,50 +103,64 @@ class RouteTable(Generic[T]):
             self._plain[quote(pattern.path, safe="/:@!$&'()*+,;=~").encode()] = node.end
 
     def _search(self, method: str, raw_path: bytes) -> tuple[T, dict[str, str]]:
-        segments = _segments(raw_path)
         allowed: set[str] = set()
-        for leaf, values in _walk(self._root, segments, 0) if segments else ():
-            found = leaf.get(method)
-            if found is not None:
-                entry, names = found
-                return entry, dict(zip(names, values, strict=True))
-            allowed.update(leaf.methods)
+        segments = _segments(raw_path)
+        found = _find(self._root, segments, 1, method, allowed) if segments else None
+        if found is not None:
+            (entry, names), values = found
+            return entry, dict(zip(names, reversed(values), strict=True))
         if allowed:
             raise _not_allowed(method, allowed)
         raise NoRoute("No route of this bridge has this path. Check its spelling, slashes included.")
 
 
-def _walk(node: _Node[T], segments: Sequence[str], at: int) -> Iterator[tuple[_Leaf[T], tuple[str, ...]]]:
-    """The leaves that the segments from `at` on lead to, most literal first, with the parameters' values."""
+def _find(
+    node: _Node[T], segments: Sequence[str], at: int, method: str, allowed: set[str]
+) -> tuple[tuple[T, tuple[str, ...]], list[str]] | None:
+    """The most literal leaf that the segments from `at` on lead to and that has the method.
+
+    With it the parameters' values, last first. Methods of leaves that were passed over are put into `allowed`.
+    """
     if at == len(segments):
-        if node.end is not None:
-            yield node.end, ()
-        return
+        return _take(node.end, [], method, allowed)
     segment = segments[at]
-    literal = node.literal.get(segment)
-    if literal is not None:
-        yield from _walk(literal, segments, at + 1)
-    if node.one is not None and segment:
-        for leaf, values in _walk(node.one, segments, at + 1):
-            yield leaf, (segment, *values)
-    if node.rest is not None:
-        yield node.rest, ("/".join(segments[at:]),)
+    following = node.literal.get(segment)
+    if following is not None:
+        found = _find(following, segments, at + 1, method, allowed)
+        if found is not None:
+            return found
+    if node.one is not None and segment not in _NO_VALUE:
+        found = _find(node.one, segments, at + 1, method, allowed)
+        if found is not None:
+            found[1].append(segment)
+            return found
+    rest = segments[at:] if node.rest is not None else ()
+    if rest and _NO_VALUE.isdisjoint(rest[:-1]) and rest[-1] not in _DOTS:
+        return _take(node.rest, ["/".join(rest)], method, allowed)
+    return None
+
+
+def _take(
+    leaf: _Leaf[T] | None, values: list[str], method: str, allowed: set[str]
+) -> tuple[tuple[T, tuple[str, ...]], list[str]] | None:
+    found = leaf.get(method) if leaf is not None else None
+    if found is not None:
+        return found, values
+    if leaf is not None:
+        allowed.update(leaf.methods)
+    return None
 
 
 def _segments(raw_path: bytes) -> Sequence[str] | None:
-    """The decoded segments after the first slash; None for what cannot be a path."""
+    """The decoded segments of a path, an empty one before the first slash; None for what cannot be a path."""
     if raw_path[:1] != b"/":
         return None
     try:
         if b"%" in raw_path:
-            segments = [_decoded(piece) for piece in raw_path[1:].split(b"/")]
-        else:
-            segments = raw_path[1:].decode().split("/")
+            return [_decoded(piece) for piece in raw_path.split(b"/")]
+        return raw_path.decode().split("/")
     except ValueError:
         return None
-    if "" in segments[:-1] or "." in segments or ".." in segments:
-        return None
-    return segments
 
 
 def _decoded(piece: bytes) -> str:
