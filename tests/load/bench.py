@@ -14,6 +14,7 @@ import platform
 import sys
 import tempfile
 import time
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ from tests.load.sections import drain, produce, routes, sse, start
 from tests.load.session import Session
 from tests.load.topics import Topics, broker
 
-MEASURES = {
+MEASURES: Mapping[str, Callable[[Session], Awaitable[dict[str, Any]]]] = {
     "produce": produce.measure,
     "drain": drain.measure,
     "sse": sse.measure,

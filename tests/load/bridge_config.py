@@ -11,9 +11,14 @@ Route = Mapping[str, Any]
 
 
 def write(path: Path, bootstrap: str, routes: Iterable[Route]) -> Path:
-    """A complete file with everything else at its default: limits, metrics and request ids are on."""
-    kafka = {"bootstrap_servers": bootstrap}
-    path.write_text(json.dumps({"kafka": kafka, "auth": "none", "routes": list(routes)}, indent=1))
+    """A complete file. All else is at its default: limits, metrics and request ids are on."""
+    file = {
+        "kafka": {"bootstrap_servers": bootstrap},
+        "auth": "none",
+        "drain": {"delay_ms": 0},  # there is no load balancer to wait for when a round is over
+        "routes": list(routes),
+    }
+    path.write_text(json.dumps(file, indent=1))
     return path
 
 

@@ -34,7 +34,7 @@ def report(results: Results, plan: Plan, go_missing: str | None, failures: Seque
     if go_missing:
         lines.append(f"(c) {go_missing}")
     for connections, rounds in results.get("produce", {}).items():
-        lines += _produce(connections, rounds, plan)
+        lines += _produce(connections, rounds, plan) if rounds else []
     if rounds := results.get("drain"):
         lines += _drain(rounds, plan)
     if rounds := results.get("sse"):
@@ -50,10 +50,7 @@ def report(results: Results, plan: Plan, go_missing: str | None, failures: Seque
 
 def spread(rounds: Rounds, name: str, digits: int = 2) -> str:
     """`7,912 (7,700–8,010)`."""
-    values = [one[name] for one in rounds]
-    if any(value is None for value in values):
-        return "–"
-    measured = Spread.of(values)
+    measured = Spread.of([one[name] for one in rounds])
     low, high = f"{measured.low:,.{digits}f}", f"{measured.high:,.{digits}f}"
     return f"{measured.median:,.{digits}f} ({low}–{high})"
 
@@ -85,7 +82,8 @@ def _busy(results: Results) -> str:
 
 
 def _produce(connections: str, results: Results, plan: Plan) -> list[str]:
-    title = f"POST of 250 bytes, answered after the ack, {connections_as_text(connections)} ({_rounds(plan)}, {_busy(results)})"
+    rounds_of = f"{plan.rounds} rounds of {plan.window_s:g} s, {_busy(results)}"
+    title = f"POST of 250 bytes, answered after the ack, {connections_as_text(connections)} ({rounds_of})"
     rows = [
         (
             LABELS[name],

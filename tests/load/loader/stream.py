@@ -132,14 +132,16 @@ async def stream(
     arrivals.over = True
     for listener in listeners:
         listener.transport.close()
+    if not arrivals.delivered:
+        raise WrongAnswer(f"none of {events} events reached any of {clients} clients")
     ordered = sorted(latencies_s)
     return {
         "delivered": arrivals.delivered,
         "delivered_share": arrivals.delivered / (clients * events),
         "repeated": arrivals.repeated,
-        "p50_ms": percentile(ordered, 0.5) * 1000 if ordered else None,
-        "p99_ms": percentile(ordered, 0.99) * 1000 if ordered else None,
-        "cpu_s_per_10k": used_s / arrivals.delivered * 10_000 if arrivals.delivered else None,
+        "p50_ms": percentile(ordered, 0.5) * 1000,
+        "p99_ms": percentile(ordered, 0.99) * 1000,
+        "cpu_s_per_10k": used_s / arrivals.delivered * 10_000,
         "loader_busy": own_s / seconds,
     }
 
