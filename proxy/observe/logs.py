@@ -18,7 +18,7 @@ import orjson
 
 from proxy.clock import now_s
 
-Style = Literal["auto", "json", "text"]
+Form = Literal["auto", "json", "text"]
 
 _ROOT = "stepbridge"
 _FOREIGN = ("uvicorn", "aiokafka", "asyncio")
@@ -58,12 +58,12 @@ def logger(name: str) -> Log:
     return Log(name)
 
 
-def configure(style: Style = "auto", level: str = "info", stream: TextIO = sys.stderr) -> None:
+def configure(form: Form = "auto", level: str = "info", stream: TextIO = sys.stderr) -> None:
     """Send every log of this process to `stream`. `auto`: text on a terminal, else JSON. Repeatable.
 
     Raises ValueError for a level that logging does not know.
     """
-    text = style == "text" or (style == "auto" and stream.isatty())
+    text = form == "text" or (form == "auto" and stream.isatty())
     handler = logging.StreamHandler(stream)
     handler.setFormatter(TextFormatter() if text else JsonFormatter())
     handler.addFilter(Repeats())

@@ -49,7 +49,7 @@ def test_a_terminal_gets_text_and_a_pipe_gets_json() -> None:
 
 
 @pytest.mark.parametrize("style", ["json", "text"])
-def test_a_line_break_in_a_value_or_message_makes_no_second_line(style: logs.Style) -> None:
+def test_a_line_break_in_a_value_or_message_makes_no_second_line(style: logs.Form) -> None:
     stream = io.StringIO()
     logs.configure(style, stream=stream)
     logs.logger("http").error("refused", reason="one\ntwo\r\nthree")
@@ -67,7 +67,7 @@ def test_bodies_keys_and_credentials_are_withheld_and_long_values_cut() -> None:
 
 
 @pytest.mark.parametrize(("style", "count"), [("json", 1), ("text", 5)])
-def test_an_unexpected_error_brings_its_traceback(style: logs.Style, count: int) -> None:
+def test_an_unexpected_error_brings_its_traceback(style: logs.Form, count: int) -> None:
     stream = io.StringIO()
     logs.configure(style, stream=stream)
     try:

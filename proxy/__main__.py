@@ -1,0 +1,5 @@
+"""`python -m proxy` is `stepbridge`."""
+
+from proxy.cli import main
+
+main()

@@ -1,0 +1,134 @@
+"""What can be typed. A command reads its options, calls one thing, and turns the result into an exit code.
+
+Imports stand inside the commands: `serve` does not pay for tables, nor `routes` for Kafka.
+"""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+from proxy import __version__
+from proxy.cli.exits import FAILED, CommandFailed
+
+_EXIT_CODES = """\b
+Exit codes:
+  0  it went well
+  1  it failed
+  2  mistakes in the configuration file, or in the command"""
+
+app = typer.Typer(
+    name="stepbridge",
+    help="A bridge between REST clients and Kafka.",
+    epilog=_EXIT_CODES,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+ConfigFile = Annotated[Path, typer.Option("--config", "-c", metavar="FILE", help="The configuration file.")]
+AdminUrl = Annotated[
+    str, typer.Option("--admin", metavar="URL", envvar="STEPBRIDGE_ADMIN", help="The running bridge's admin side.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the admin side's JSON instead of a table.")]
+
+DEFAULT_ADMIN = "http://127.0.0.1:9090"
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """The entry point of the command and of `python -m proxy`. Ends the process (SystemExit)."""
+    try:
+        app(arguments, prog_name="stepbridge")
+    except CommandFailed as exc:
+        typer.echo(f"stepbridge: {exc}", err=True)
+    sys.exit(FAILED)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"stepbridge {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _common(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = (
+        False
+    ),
+) -> None: ...
+
+
+@app.command(epilog=_EXIT_CODES)
+def serve(
+    config: ConfigFile,
+    host: Annotated[str | None, typer.Option(help="Address for clients.", metavar="HOST")] = None,
+    port: Annotated[int | None, typer.Option(help="Port for clients.", min=0, max=65_535, metavar="PORT")] = None,
+    admin_host: Annotated[str | None, typer.Option(help="Address of the admin side.", metavar="HOST")] = None,
+    admin_port: Annotated[int | None, typer.Option(help="Its port.", min=0, max=65_535, metavar="PORT")] = None,
+) -> None:
+    """Run the bridge until SIGTERM or Ctrl-C. SIGHUP reloads the file. Options beat the file."""
+    from proxy.server import Overrides
+    from proxy.server import serve as run
+
+    raise typer.Exit(run(config, Overrides(host, port, admin_host, admin_port)))
+
+
+@app.command(epilog=_EXIT_CODES)
+def check(
+    config: ConfigFile,
+    live: Annotated[bool, typer.Option("--live", help="Also ask the Kafka cluster, and show a sample record.")] = False,
+    sample: Annotated[
+        Path | None, typer.Option("--sample", metavar="FILE", help="With --live: the body of the sample request.")
+    ] = None,
+    route: Annotated[
+        str | None, typer.Option("--route", metavar="NAME", help="With --live: sample only this route.")
+    ] = None,
+) -> None:
+    """Report every mistake in the file as file:line:column, else show its routes."""
+    from proxy.cli.check import check_file
+
+    raise typer.Exit(check_file(config, live=live, sample=sample, route=route))
+
+
+@app.command(epilog=_EXIT_CODES)
+def routes(admin: AdminUrl = DEFAULT_ADMIN, as_json: AsJson = False) -> None:
+    """Show the routes of a running bridge: their state, and how many requests they had."""
+    from proxy.cli.remote import show_routes
+
+    raise typer.Exit(show_routes(admin, as_json=as_json))
+
+
+@app.command(epilog=_EXIT_CODES)
+def groups(admin: AdminUrl = DEFAULT_ADMIN, as_json: AsJson = False) -> None:
+    """Show the consumer groups of a running bridge: partitions, lag, leases."""
+    from proxy.cli.remote import show_groups
+
+    raise typer.Exit(show_groups(admin, as_json=as_json))
+
+
+@app.command(epilog=_EXIT_CODES)
+def reload(admin: AdminUrl = DEFAULT_ADMIN) -> None:
+    """Have a running bridge read its file again. A bad file changes nothing."""
+    from proxy.cli.remote import reload_bridge
+
+    raise typer.Exit(reload_bridge(admin))
+
+
+@app.command(epilog=_EXIT_CODES)
+def demo(
+    check: Annotated[bool, typer.Option("--check", help="Play it once without a screen, and judge it.")] = False,
+    bootstrap: Annotated[
+        str | None, typer.Option("--bootstrap", metavar="SERVERS", help="A Kafka to use instead of the embedded one.")
+    ] = None,
+    port: Annotated[int, typer.Option(min=0, max=65_535, metavar="PORT", help="The bridge's port.")] = 8080,
+    admin_port: Annotated[int, typer.Option(min=0, max=65_535, metavar="PORT", help="Its admin side's port.")] = 9090,
+    page_port: Annotated[int, typer.Option(min=0, max=65_535, metavar="PORT", help="The live page's port.")] = 8088,
+) -> None:
+    """Play the retail scenario on an embedded broker. Ctrl-C ends it."""
+    from proxy.demo import run
+
+    raise typer.Exit(run(check=check, bootstrap=bootstrap, port=port, admin_port=admin_port, page_port=page_port))
