@@ -83,7 +83,7 @@ class Assignor:
     ) -> None:
         self.map = GroupMap()
         self._address = address
-        self._on_assigned = on_assigned
+        self.on_assigned = on_assigned
         self._owned: frozenset[Partition] = frozenset()
 
     def __repr__(self) -> str:
@@ -116,8 +116,8 @@ class Assignor:
     def on_assignment(self, assignment: ConsumerProtocolMemberAssignment) -> None:
         self.map = GroupMap.decode(assignment.user_data)
         self._owned = frozenset(Partition(*tp) for tp in assignment.partitions())
-        if self._on_assigned is not None:
-            self._on_assigned(self._owned)
+        if self.on_assigned is not None:
+            self.on_assigned(self._owned)
 
 
 def _by_topic(partitions: Iterable[Partition]) -> ByTopic:

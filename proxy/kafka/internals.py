@@ -3,18 +3,28 @@
 Nothing else in the house touches a name of aiokafka's that begins with an underscore.
 """
 
+import asyncio
+import contextlib
+import inspect
 import random
-from collections.abc import Collection
+import traceback
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer
-from aiokafka.client import AIOKafkaClient
+from aiokafka.client import AIOKafkaClient, ConnectionGroup
 from aiokafka.cluster import ClusterMetadata
 from aiokafka.conn import collect_hosts
-from aiokafka.errors import KafkaError
+from aiokafka.consumer.fetcher import OffsetResetStrategy
+from aiokafka.consumer.group_coordinator import GroupCoordinator
+from aiokafka.errors import GroupCoordinatorNotAvailableError, IllegalGenerationError, KafkaError
+from aiokafka.protocol.group import HeartbeatRequest, LeaveGroupRequest, SyncGroupRequest
 from aiokafka.protocol.metadata import MetadataRequest
-from aiokafka.structs import BrokerMetadata
+from aiokafka.structs import BrokerMetadata, OffsetAndMetadata, TopicPartition
+
+from proxy.clock import now_s
 
 
 def client_of(consumer: AIOKafkaConsumer) -> AIOKafkaClient:
@@ -63,3 +73,220 @@ def _nodes(client: AIOKafkaClient) -> list[Any]:
     known = list(client.cluster._brokers)
     random.shuffle(known)
     return known + list(client.cluster._bootstrap_brokers)
+
+
+# ---- reading
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What was fetched, in order per partition, and what went wrong with one partition, or with the group."""
+
+    records: list[Any]
+    error: Exception | None = None
+
+
+async def take(consumer: AIOKafkaConsumer, timeout_s: float, max_records: int) -> Taken:
+    """What has been fetched; waits up to `timeout_s` for the first of it. May be cancelled, and raises nothing.
+
+    aiokafka's own wait goes on through a whole rebalance, a cancelled one leaks its fetch count, and what it had read
+    of other partitions is lost when the decoding of one raises.
+    """
+    taken = await _fetched(consumer, max_records)
+    if taken.records or taken.error or timeout_s <= 0 or consumer._closed:
+        return taken
+    arrival = consumer._fetcher._create_fetch_waiter()
+    try:
+        await asyncio.wait([arrival], timeout=timeout_s)
+        error = arrival.exception() if arrival.done() else None  # trouble in the group is told to those who wait
+    finally:
+        arrival.cancel()
+    return Taken([], error) if error else await _fetched(consumer, max_records)
+
+
+async def _fetched(consumer: AIOKafkaConsumer, max_records: int) -> Taken:
+    """Does not wait: `getmany` does only without records, and while partitions are being reassigned."""
+    records: list[Any] = []
+    try:
+        consumer._coordinator.check_errors()
+        for tp in list(consumer._fetcher._records):
+            left = max_records - len(records)
+            if left <= 0 or consumer._closed or consumer._subscription.reassignment_in_progress:
+                break
+            records += (await consumer.getmany(tp, max_records=left)).get(tp, ())
+    except Exception as exc:  # noqa: BLE001 - decoding raises what it likes
+        return Taken(records, exc)
+    return Taken(records)
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """A batch that cannot be decoded. Everything before `offset` can be; reading may go on at `resume`."""
+
+    partition: TopicPartition
+    position: int  # what is before `offset` from here on was decoded, and thrown away with the batch
+    offset: int
+    resume: int
+
+
+def find_damage(consumer: AIOKafkaConsumer, error: BaseException) -> Damage | None:
+    """Where decoding has just failed with `error`. aiokafka does not say where, and would fetch the batch for ever."""
+    for tp, fetched in consumer._fetcher._records.items():
+        records: Any = getattr(fetched, "_partition_records", None)
+        unpacking = getattr(records, "_records_iterator", None)
+        if unpacking is not None and inspect.getgeneratorstate(unpacking) == inspect.GEN_CLOSED:
+            position = consumer._subscription.subscription.assignment.state_value(tp).position
+            return Damage(tp, position, records.next_fetch_offset, _after_damage(records, error))
+    return None
+
+
+def _after_damage(records: Any, error: BaseException) -> int:
+    """Where to go on. The header of a batch that does not fit its checksum is not believed: then one offset further."""
+    frames = [frame.f_locals for frame, _ in traceback.walk_tb(error.__traceback__)]
+    batch = next(
+        (names["next_batch"] for names in frames if names.get("self") is records and "next_batch" in names), None
+    )
+    if batch is not None and batch.validate_crc():
+        return int(batch.next_offset)
+    return int(records.next_fetch_offset) + 1
+
+
+def drop_fetched(consumer: AIOKafkaConsumer, partition: TopicPartition) -> None:
+    """Forget what was fetched of it: it will be fetched again from the position."""
+    consumer._fetcher._records.pop(partition, None)
+
+
+def is_assigned(consumer: AIOKafkaConsumer, partition: TopicPartition) -> bool:
+    return bool(consumer._subscription.is_assigned(partition))
+
+
+def start_over(consumer: AIOKafkaConsumer, partition: TopicPartition) -> None:
+    """Let it be read from the first offset the log has, as soon as the broker has said which that is."""
+    if is_assigned(consumer, partition):
+        consumer._fetcher.request_offset_reset([partition], OffsetResetStrategy.EARLIEST)
+
+
+def is_reading(consumer: AIOKafkaConsumer) -> bool:
+    """False when the task that fetches has died."""
+    return not consumer._fetcher._fetch_task.done()
+
+
+def stable_end(consumer: AIOKafkaConsumer, partition: TopicPartition) -> int | None:
+    """The last stable offset as of the last fetch (the high watermark for brokers without transactions)."""
+    if not is_assigned(consumer, partition):
+        return None
+    state = consumer._subscription.subscription.assignment.state_value(partition)
+    end: int | None = state.lso if state.lso is not None and state.lso >= 0 else state.highwater
+    return end
+
+
+# ---- a group
+
+
+def watch_session(consumer: AIOKafkaConsumer, alive: Callable[[float], None]) -> None:
+    """Call `alive` with the time at which each request was *sent* that the broker took as a sign of life.
+
+    Call between `start` and `subscribe`. aiokafka keeps the time of the last heartbeat to itself.
+    """
+    coordinator = consumer._coordinator
+    send = coordinator._send_req
+
+    async def observed(request: Any) -> Any:
+        sent_s = now_s()
+        answer = await send(request)
+        if isinstance(request, HeartbeatRequest | SyncGroupRequest) and answer.error_code in _TAKES_AS_ALIVE:
+            alive(sent_s)
+        return answer
+
+    coordinator._send_req = observed
+
+
+_TAKES_AS_ALIVE = (0, 27)  # 27, a rebalance is going on: the broker still knows this member
+
+
+async def commit_once(consumer: AIOKafkaConsumer, commits: Mapping[TopicPartition, tuple[int, str]]) -> None:
+    """One attempt, in the generation there is now.
+
+    aiokafka's own `commit` repeats what it was given in whatever generation the member has by then. Outside of a group
+    (generation -1) a broker would take the commit of anybody as long as the group is empty: that is refused here.
+    Raises aiokafka's errors.
+    """
+    coordinator = consumer._coordinator
+    if coordinator.generation < 0:
+        raise IllegalGenerationError(coordinator.group_id)
+    if coordinator.coordinator_id is None:
+        raise GroupCoordinatorNotAvailableError
+    offsets = {tp: OffsetAndMetadata(offset, metadata) for tp, (offset, metadata) in commits.items()}
+    await coordinator._do_commit_offsets(None, offsets)
+
+
+async def fetch_committed(
+    consumer: AIOKafkaConsumer, partitions: Collection[TopicPartition]
+) -> dict[TopicPartition, OffsetAndMetadata]:
+    """The group's commits with their metadata, which aiokafka's `committed` leaves out. One attempt."""
+    coordinator: GroupCoordinator = consumer._coordinator
+    await coordinator.ensure_coordinator_known()
+    found: dict[TopicPartition, OffsetAndMetadata] = await coordinator._do_fetch_commit_offsets(partitions)
+    return found
+
+
+# ---- the end
+
+
+async def end(consumer: AIOKafkaConsumer, *, within_s: float) -> None:
+    """Leave the group and close everything, also on a broker that says nothing.
+
+    aiokafka's own `stop` waits for a join in progress, and for answers.
+    """
+    consumer._closed = True
+    coordinator, fetcher, client = consumer._coordinator, consumer._fetcher, consumer._client
+    await _cancel([*_tasks(coordinator, fetcher), client._sync_task], within_s / 3)
+    if fetcher is not None:
+        fetcher._closed = True
+        for arrival in list(fetcher._fetch_waiters):
+            fetcher._notify(arrival)
+    if getattr(coordinator, "member_id", ""):
+        await _leave(client, coordinator, within_s / 3)
+    await _disconnect(client, within_s / 3)
+
+
+def _tasks(coordinator: Any, fetcher: Any) -> list[asyncio.Task[Any] | None]:
+    """NoGroupCoordinator and GroupCoordinator have different ones; before `start` there are none."""
+    names = ("_coordination_task", "_heartbeat_task", "_commit_refresh_task", "_reset_committed_task")
+    tasks = [getattr(coordinator, name, None) for name in names]
+    return [*tasks, getattr(fetcher, "_fetch_task", None), *getattr(fetcher, "_pending_tasks", ())]
+
+
+async def _cancel(tasks: Iterable[asyncio.Task[Any] | None], within_s: float) -> None:
+    cancelled = [task for task in tasks if task is not None]
+    for task in cancelled:
+        task.cancel()
+    if cancelled:
+        done, _ = await asyncio.wait(cancelled, timeout=within_s)
+        for task in done:
+            if not task.cancelled():
+                task.exception()  # seen: else asyncio reports it when the task is collected
+
+
+async def _leave(client: AIOKafkaClient, coordinator: GroupCoordinator, within_s: float) -> None:
+    """During a join the connection for the group is busy until the join is answered: take the one for fetches."""
+    joining = coordinator._performed_join_prepare
+    request = LeaveGroupRequest(coordinator.group_id, coordinator.member_id)
+    with contextlib.suppress(KafkaError, OSError, TimeoutError):
+        async with asyncio.timeout(within_s):
+            await client.send(
+                coordinator.coordinator_id,
+                request,
+                group=ConnectionGroup.DEFAULT if joining else ConnectionGroup.COORDINATION,
+            )
+
+
+async def _disconnect(client: AIOKafkaClient, within_s: float) -> None:
+    """What a frozen broker does not read keeps a connection open for ever: those are aborted."""
+    connections = list(client._conns.values())
+    transports = [each._writer.transport for each in connections if each._writer is not None]
+    closed = [future for each in connections if (future := each.close()) is not None]
+    if closed:
+        await asyncio.wait(closed, timeout=within_s)
+    for transport in transports:
+        transport.abort()
