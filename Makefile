@@ -50,15 +50,16 @@ wheel: $(BASE)  ## dist/stepbridge-*.whl
 	@$(PY) -m pip --quiet --disable-pip-version-check wheel --no-deps --no-build-isolation --wheel-dir dist .
 	ls dist/*.whl
 
+LOCK := $(PY) -m uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock'
+
 lock: $(DEV)  ## choose versions anew, within pyproject.toml's bounds
-	@compile="$(PY) -m uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
-	  --no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock'"
-	set -x
-	eval $$compile pyproject.toml -o requirements/run.txt
-	eval $$compile pyproject.toml --extra embedded -c requirements/run.txt -o requirements/embedded.txt
-	eval $$compile requirements/build.in -c requirements/embedded.txt -o requirements/build.txt
-	eval $$compile pyproject.toml requirements/build.in requirements/dev.in --extra embedded \
-	  -c requirements/embedded.txt -c requirements/build.txt -o requirements/dev.txt
+	@cd requirements
+	lock() { echo "Locking requirements/$$1"; ../$(LOCK) "$${@:2}" -o "$$1"; }
+	lock run.txt ../pyproject.toml
+	lock embedded.txt ../pyproject.toml --extra embedded -c run.txt
+	lock build.txt build.in -c embedded.txt
+	lock dev.txt ../pyproject.toml --extra embedded build.in dev.in -c embedded.txt -c build.txt
 
 clean:  ## all that was made or fetched
 	rm -rf .venv .cache dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
