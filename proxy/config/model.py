@@ -10,15 +10,16 @@ read by editors (`schema.py`) and by the test of `config/reference.yaml`.
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from proxy.config.pattern import Pattern
 from proxy.config.values import (
     AnswerHeader,
     Bytes,
     Count,
+    DelayMs,
     GroupName,
     HeaderName,
     MediaType,
@@ -27,13 +28,13 @@ from proxy.config.values import (
     Port,
     RouteName,
     RouteText,
-    Secret,
+    Secrets,
     Servers,
+    SessionTimeoutMs,
+    Status,
     Template,
     TopicName,
     Value,
-    Whole,
-    one_or_more,
 )
 
 
@@ -43,10 +44,17 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", validate_by_alias=True, validate_by_name=True)
 
 
+def _as_its_name(schema: dict[str, Any]) -> None:
+    """In the file a schema is only its name."""
+    title = schema["title"]
+    schema.clear()
+    schema |= {"title": title, "type": "string"}
+
+
 class SchemaFile(BaseModel):
     """A JSON Schema as the loader read it. `file` is what the configuration says; `document` is checked."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, json_schema_extra=_as_its_name)
 
     file: str
     document: Any
@@ -57,7 +65,7 @@ class SchemaFile(BaseModel):
 
 class Kafka(Section):
     bootstrap_servers: Servers = Field(description="Brokers to start from: host:port, several with a comma between.")
-    session_timeout_ms: Annotated[Whole, Field(ge=6_000, le=1_800_000)] = Field(
+    session_timeout_ms: SessionTimeoutMs = Field(
         default=10_000,
         description="A group member not heard of for so long loses its partitions (brokers' minimum 6000).",
     )
@@ -95,7 +103,7 @@ class Limits(Section):
 
 
 class Drain(Section):
-    delay_ms: Annotated[Whole, Field(ge=0, le=86_400_000)] = Field(
+    delay_ms: DelayMs = Field(
         default=5_000,
         description="After SIGTERM: unready, but still accepting, so that load balancers look away first.",
     )
@@ -106,10 +114,10 @@ class Drain(Section):
 
 class Observe(Section):
     log_level: Literal["debug", "info", "warning", "error"] = Field(
-        default="info", description="The least that is logged."
+        default="info", description="The least that is logged: debug, info, warning or error."
     )
     log_format: Literal["auto", "json", "text"] = Field(
-        default="auto", description="auto: text on a terminal, else JSON."
+        default="auto", description="auto: text on a terminal, else JSON. Also json, text."
     )
 
 
@@ -134,7 +142,9 @@ class Produce(Section):
     )
     content_types: tuple[MediaType, ...] = Field(default=(), description="Media types taken; others get 415.")
     timeout_ms: Milliseconds = Field(default=10_000, description="Time for all in-sync replicas to have the record.")
-    on_outage: Literal["reject"] = Field(default="reject", description="While Kafka is away: 503, nothing is written.")
+    on_outage: Literal["reject"] = Field(
+        default="reject", description="While Kafka is away: reject, which is 503, nothing is written."
+    )
     partitioner: Literal["murmur2", "consistent_random"] = Field(
         default="murmur2", description="murmur2 as Java's clients; consistent_random as librdkafka's."
     )
@@ -144,14 +154,16 @@ class Consume(Section):
     topics: tuple[TopicName, ...] = Field(min_length=1, description="Topics that are read together.")
     group: GroupName | None = Field(default=None, description="Consumer group: each record goes to one client of it.")
     ack: Literal["explicit", "auto"] | None = Field(
-        default=None, description="With a group: explicit (the default; leases until accepted) or auto."
+        default=None, description="With a group: explicit (leases until accepted, by POST to the path + /ack) or auto."
     )
     lease_ms: Milliseconds = Field(
-        default=30_000, description="With explicit acks: a record not accepted comes again then."
+        default=30_000, description="With a group: a record handed out and not accepted comes again then."
     )
-    shape: Literal["envelope", "values"] = Field(default="envelope", description="Whole records, or their bare values.")
+    shape: Literal["envelope", "values"] = Field(
+        default="envelope", description="envelope: whole records. values: their bare values."
+    )
     from_: Literal["earliest", "latest"] = Field(
-        default="latest", alias="from", description="Where a first reader begins: earliest with a group, else latest."
+        default="latest", alias="from", description="Where a first reader begins: earliest or latest."
     )
     heartbeat_ms: Milliseconds = Field(default=15_000, description="A comment after so long a silence on a stream.")
 
@@ -165,9 +177,7 @@ class Consume(Section):
 
 
 class Response(Section):
-    status: Annotated[Whole, Field(ge=200, le=399)] = Field(
-        default=201, description="Status once the record is written."
-    )
+    status: Status = Field(default=201, description="Status once the record is written: 200 to 399.")
     headers: dict[AnswerHeader, Template] = Field(default={}, description="Answer headers: a template each.")
     body: Any = Field(default=None, description="JSON whose strings are templates, or one text; without it no body.")
 
@@ -181,12 +191,10 @@ class RouteLimits(Section):
 
 class Route(Section):
     route: RouteText = Field(description="Method and path: POST /stores/{store}/stock.")
-    name: RouteName = Field(default="", description="Its id in metrics and logs: post-stores-store-stock.")
+    name: RouteName = Field(default="", description="Its id in metrics and logs.")
     produce: Produce | None = Field(default=None, description="Write each request as one record.")
     consume: Consume | None = Field(default=None, description="Read records: long poll, SSE or NDJSON.")
-    response: Response | None = Field(
-        default=None, description="What clients get once the record is written; else 201."
-    )
+    response: Response | None = Field(default=None, description="What clients get once the record is written.")
     limits: RouteLimits = Field(default=RouteLimits(), description="This route's own limits.")
 
     @model_validator(mode="before")
@@ -228,11 +236,11 @@ class Config(Section):
     kafka: Kafka = Field(description="The cluster.")
     topics: Topics = Field(default=Topics(), description="What may happen to topics.")
     auth: Literal["none"] | None = Field(
-        default=None, description="none: no callers are told apart. Must be written out."
+        default=None, description="none: no callers are told apart. Must be written out for hosts beyond loopback."
     )
     server: Server = Field(default=Server(), description="Where clients come in.")
     admin: Admin = Field(default=Admin(), description="Where operators come in.")
-    secret: Annotated[tuple[Secret, ...], BeforeValidator(one_or_more)] = Field(
+    secret: Secrets = Field(
         default=(), max_length=2, description="Signs leases and positions; of two the first signs and both are taken."
     )
     limits: Limits = Field(default=Limits(), description="Bounds for all routes together.")

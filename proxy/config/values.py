@@ -11,7 +11,7 @@ from proxy.config.pattern import Pattern
 _SERVERS_OWN = ("connection", "content-length", "date", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade")
 
 
-def _whole(value: Any) -> Any:
+def _no_truth(value: Any) -> Any:
     if isinstance(value, bool):
         raise ValueError(f"is {str(value).lower()}, must be a whole number")
     return value
@@ -40,7 +40,7 @@ def _number_as_text(value: Any) -> Any:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
-def one_or_more(value: Any) -> Any:
+def _one_or_more(value: Any) -> Any:
     return value if isinstance(value, (list, tuple)) else [value]
 
 
@@ -87,20 +87,24 @@ def _value(value: Any) -> Any:
     return value
 
 
-Whole = Annotated[int, BeforeValidator(_whole)]
-Port = Annotated[Whole, Field(ge=0, le=65_535)]
-Milliseconds = Annotated[Whole, Field(gt=0, le=86_400_000)]
-Count = Annotated[Whole, Field(gt=0)]
-Bytes = Annotated[Whole, Field(gt=0)]
+_NO_TRUTH = BeforeValidator(_no_truth)
+Port = Annotated[int, Field(ge=0, le=65_535), _NO_TRUTH]
+Count = Annotated[int, Field(gt=0), _NO_TRUTH]
+Bytes = Count
+Milliseconds = Annotated[int, Field(gt=0, le=86_400_000), _NO_TRUTH]
+DelayMs = Annotated[int, Field(ge=0, le=86_400_000), _NO_TRUTH]
+SessionTimeoutMs = Annotated[int, Field(ge=6_000, le=1_800_000), _NO_TRUTH]
+Status = Annotated[int, Field(ge=200, le=399), _NO_TRUTH]
 TopicName = Annotated[str, AfterValidator(_topic)]
 GroupName = Annotated[str, AfterValidator(_group)]
 Servers = Annotated[str, AfterValidator(_servers)]
 MediaType = Annotated[str, AfterValidator(_media_type)]
 Secret = Annotated[SecretStr, AfterValidator(_secret)]
+Secrets = Annotated[tuple[Secret, ...], BeforeValidator(_one_or_more, json_schema_input_type=str | list[str])]
 RouteText = Annotated[str, AfterValidator(_route)]
 RouteName = Annotated[str, AfterValidator(_route_name)]
 HeaderName = Annotated[str, AfterValidator(_header_name)]
 AnswerHeader = Annotated[str, AfterValidator(_answer_header)]
 Template = str
-NumericTemplate = Annotated[Template, BeforeValidator(_number_as_text)]
+NumericTemplate = Annotated[Template, BeforeValidator(_number_as_text, json_schema_input_type=int | str)]
 Value = Annotated[Literal["{body}"] | None, BeforeValidator(_value)]
