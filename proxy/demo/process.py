@@ -21,6 +21,7 @@ class Child:
     def __init__(self, name: str, process: asyncio.subprocess.Process, log: Path) -> None:
         self.name = name
         self.log = log
+        self.killed = False  # it did not end when it was asked to
         self._process = process
 
     @classmethod
@@ -58,9 +59,9 @@ class Child:
         try:
             line = await asyncio.wait_for(self._process.stdout.readline(), timeout_s)
         except TimeoutError:
-            line = b""
+            raise self.failure(f"said nothing within {timeout_s:g} s") from None
         if not line:
-            raise self.failure(f"said nothing within {timeout_s:g} s")
+            raise self.failure("ended before it had anything to say")
         return line.decode().strip()
 
     def failure(self, what: str) -> DemoFailed:
@@ -76,6 +77,7 @@ class Child:
             try:
                 await asyncio.wait_for(self._process.wait(), timeout_s)
             except TimeoutError:
+                self.killed = True
                 os.killpg(self._process.pid, signal.SIGKILL)
                 await self._process.wait()
         if self._process.stdin is not None:

@@ -74,5 +74,13 @@ class Shelf(NamedTuple):
 
 def shelf_of(record: Mapping[str, Any]) -> Shelf | None:
     """Whose shelf a record is about, by its key; None if another client wrote something else there."""
-    store, colon, sku = str(record["key"]).partition(":")
-    return Shelf(store, sku) if colon and isinstance(record["value"], Mapping) else None
+    key = record["key"]
+    store, colon, sku = key.partition(":") if isinstance(key, str) else ("", "", "")
+    return Shelf(store, sku) if colon else None
+
+
+def number_of(record: Mapping[str, Any], field: str) -> int | None:
+    """A count or an amount from the record's value; None if another client wrote something else there."""
+    value = record["value"]
+    number = value.get(field) if isinstance(value, Mapping) else None
+    return number if isinstance(number, int) else None

@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from proxy.demo.retail import Shelf
 
@@ -90,8 +89,3 @@ class Bestsellers:
 
     def top(self, count: int) -> list[tuple[str, int]]:
         return self._sold.most_common(count)
-
-
-def whole(value: Any, otherwise: int = 0) -> int:
-    """A count from a record: other clients may write to the same topics, and not what we expect."""
-    return value if isinstance(value, int) else otherwise

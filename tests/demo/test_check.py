@@ -13,7 +13,7 @@ from proxy.demo.check import Script, play
 from proxy.demo.retail import DASHBOARD, INVENTORY, PRICING, RECOMMENDATION
 from proxy.demo.stage import client_session
 from proxy.demo.verdict import Verdict
-from tests.demo.scripted import LEASE_S, Record, ScriptedBridge, Tamper
+from tests.demo.scripted import LEASE_S, Record, ScriptedBridge
 
 SCRIPT = Script(
     rounds=2,

@@ -5,13 +5,12 @@ Every dashboard sees every record. Its position is its own: the id of the last e
 
 from collections import deque
 from dataclasses import dataclass, field
-from typing import Any
 
 import aiohttp
 
 from proxy.demo.clients.sse import SseLines
 from proxy.demo.clients.stream import Event, Stream
-from proxy.demo.retail import DASHBOARD, PRICES, STOCK, shelf_of
+from proxy.demo.retail import DASHBOARD, PRICES, STOCK, number_of, shelf_of
 from proxy.demo.watch import Seen, Watch
 
 PATH = "/dashboard/events"
@@ -28,12 +27,11 @@ class Board:
 
     def update(self, record: Seen) -> None:
         self.latest.append(record)
-        if shelf := shelf_of(record):
-            value: dict[str, Any] = record["value"]
-            if record["topic"] == STOCK and "quantity" in value:
-                self.stock[shelf.key] = value["quantity"]
-            if record["topic"] == PRICES and "price_cents" in value:
-                self.prices[shelf.key] = value["price_cents"]
+        shelf = shelf_of(record)
+        if shelf and record["topic"] == STOCK and (quantity := number_of(record, "quantity")) is not None:
+            self.stock[shelf.key] = quantity
+        if shelf and record["topic"] == PRICES and (price_cents := number_of(record, "price_cents")) is not None:
+            self.prices[shelf.key] = price_cents
 
 
 class Dashboard:

@@ -12,8 +12,8 @@ from typing import Any
 import aiohttp
 
 from proxy.demo.clients.post import Sender, retry_after_s
-from proxy.demo.retail import INVENTORY, RESTOCK, STOCK, shelf_of
-from proxy.demo.rules import StockBook, whole
+from proxy.demo.retail import INVENTORY, RESTOCK, STOCK, number_of, shelf_of
+from proxy.demo.rules import StockBook
 from proxy.demo.watch import Outcome, Seen, Watch
 
 PATH = "/inventory/changes"
@@ -74,15 +74,15 @@ class InventoryManager:
 
     async def _act(self, record: Seen) -> bool:
         """Take note of a count or a sale, and order if the shelf runs low. False: the order was not taken."""
-        shelf = shelf_of(record)
-        if shelf is None:
+        shelf, quantity = shelf_of(record), number_of(record, "quantity")
+        if shelf is None or quantity is None:
             return True
         notice = self._book.report if record["topic"] == STOCK else self._book.sale
-        pieces = notice(shelf, whole(record["value"].get("quantity")))
-        if pieces is None:
+        order = notice(shelf, quantity)
+        if order is None:
             return True
         outcome = await self._sender.post(
-            "/restock-orders", RESTOCK, shelf.key, store=shelf.store, sku=shelf.sku, quantity=pieces
+            "/restock-orders", RESTOCK, shelf.key, store=shelf.store, sku=shelf.sku, quantity=order
         )
         if outcome is Outcome.WRITTEN:
             self._book.ordered(shelf)

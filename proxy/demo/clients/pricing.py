@@ -7,8 +7,8 @@ import aiohttp
 from proxy.demo.clients.post import Sender
 from proxy.demo.clients.sse import SseLines
 from proxy.demo.clients.stream import Event, Stream
-from proxy.demo.retail import PRICES, PRICING, PROMOTIONS, STOCK, Shelf, shelf_of
-from proxy.demo.rules import PriceBook, whole
+from proxy.demo.retail import PRICES, PRICING, PROMOTIONS, SALES, STOCK, Shelf, number_of, shelf_of
+from proxy.demo.rules import PriceBook
 from proxy.demo.watch import Seen, Watch
 
 
@@ -40,8 +40,6 @@ class PricingService:
 
     def _price(self, shelf: Shelf, record: Seen) -> int | None:
         """The price that follows from the record, in cents, if it is a new one."""
-        value = record["value"]
-        if record["topic"] == PROMOTIONS:
-            return self._book.promotion(shelf, whole(value.get("percent_off")))
-        notice = self._book.stock if record["topic"] == STOCK else self._book.sale
-        return notice(shelf, whole(value.get("quantity")))
+        change = {PROMOTIONS: self._book.promotion, STOCK: self._book.stock, SALES: self._book.sale}[record["topic"]]
+        number = number_of(record, "percent_off" if record["topic"] == PROMOTIONS else "quantity")
+        return change(shelf, number) if number is not None else None

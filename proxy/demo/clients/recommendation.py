@@ -4,8 +4,8 @@ import aiohttp
 
 from proxy.demo.clients.ndjson import JsonLines
 from proxy.demo.clients.stream import Event, Stream
-from proxy.demo.retail import RECOMMENDATION, shelf_of
-from proxy.demo.rules import Bestsellers, whole
+from proxy.demo.retail import RECOMMENDATION, number_of, shelf_of
+from proxy.demo.rules import Bestsellers
 from proxy.demo.watch import Watch
 
 
@@ -22,6 +22,7 @@ class RecommendationService:
     async def _handle(self, event: Event) -> None:
         record = event.json()
         self._watch.seen(RECOMMENDATION, record)
-        if shelf := shelf_of(record):
-            self.bestsellers.sale(shelf.sku, whole(record["value"].get("quantity")))
+        shelf, quantity = shelf_of(record), number_of(record, "quantity")
+        if shelf and quantity is not None:
+            self.bestsellers.sale(shelf.sku, quantity)
         self._watch.accepted(RECOMMENDATION, [record])
