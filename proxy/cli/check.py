@@ -1,11 +1,13 @@
 """`stepbridge check`: every mistake in the file; else its routes; with `--live` what the cluster says of them."""
 
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
 import typer
 
 from proxy.cli.exits import FAILED, MISTAKES, OK
-from proxy.cli.tables import Cell, print_table
+from proxy.cli.tables import ARROWS, on_terminal, print_table
 from proxy.config.load import load
 from proxy.config.mistake import ConfigMistakes
 from proxy.config.model import Config, Consume, Produce, Route
@@ -18,7 +20,7 @@ def check_file(path: Path, *, live: bool, sample: Path | None, route: str | None
     except ConfigMistakes as exc:
         typer.echo(exc)
         return MISTAKES
-    print_table(("ROUTE", "DOES", "KEY", "LIMITS"), [_row(each, config) for each in config.routes])
+    _print_routes([_line(each, config) for each in config.routes])
     if not live:
         return OK
     from proxy.cli.live import check_live  # late: it knows Kafka
@@ -26,31 +28,61 @@ def check_file(path: Path, *, live: bool, sample: Path | None, route: str | None
     return OK if check_live(config, sample, route) else FAILED
 
 
-def _row(route: Route, config: Config) -> tuple[Cell, Cell, Cell, Cell]:
-    named = (f"{route.method} {route.path}", f"  {route.name}")
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What a table says of one route."""
+
+    name: str
+    method: str
+    path: str
+    kind: str
+    topics: tuple[str, ...]
+    group: str
+    key: str
+    limits: str  # and what else bounds it
+
+
+def _line(route: Route, config: Config) -> Line:
     if route.produce:
-        return named, _writes(route.produce), (route.produce.key or "–",), _produce_limits(route, route.produce, config)
+        produce = route.produce
+        limits = _produce_limits(route, produce, config)
+        return Line(route.name, route.method, route.path, "produce", (produce.topic,), "", produce.key or "", limits)
     assert route.consume, f"{route.name} neither produces nor consumes; a checked configuration has no such route"
-    return named, _reads(route.consume), ("–",), _consume_limits(route.consume)
+    consume = route.consume
+    group, limits = consume.group or "", _consume_limits(consume)
+    return Line(route.name, route.method, route.path, "consume", consume.topics, group, "", limits)
 
 
-def _writes(produce: Produce) -> Cell:
-    schema = (f"  fits {produce.schema_.file}",) if produce.schema_ else ()
-    return (f"→ {produce.topic}", *schema)
-
-
-def _reads(consume: Consume) -> Cell:
-    how = f"for {consume.group}, ack {consume.ack}" if consume.group else f"for everyone, from {consume.from_}"
-    return (*(f"← {topic}" for topic in consume.topics), f"  {how}")
-
-
-def _produce_limits(route: Route, produce: Produce, config: Config) -> Cell:
+def _produce_limits(route: Route, produce: Produce, config: Config) -> str:
     body_bytes = route.limits.max_body_bytes or config.limits.max_body_bytes
-    return f"{size(body_bytes)} a body", f"{produce.timeout_ms / 1000:g} s"
+    schema = f", {produce.schema_.file}" if produce.schema_ else ""
+    return f"{size(body_bytes)} in {produce.timeout_ms / 1000:g} s{schema}"
 
 
-def _consume_limits(consume: Consume) -> Cell:
-    return (f"{consume.lease_ms / 1000:g} s a lease",) if consume.ack == "explicit" else ("–",)
+def _consume_limits(consume: Consume) -> str:
+    if consume.group is None:
+        return f"from {consume.from_}"
+    lease = f", lease {consume.lease_ms / 1000:g} s" if consume.ack == "explicit" else ""
+    return f"from {consume.from_}, ack {consume.ack}{lease}"
+
+
+def _print_routes(lines: Sequence[Line]) -> None:
+    if on_terminal():
+        print_table(("ROUTE", "TOPICS", "KEY, LIMITS"), [_stacked(line) for line in lines])
+    else:
+        headings = ("NAME", "METHOD", "PATH", "KIND", "TOPICS", "GROUP", "KEY", "LIMITS")
+        print_table(headings, [tuple(map(_flat, astuple(line))) for line in lines])
+
+
+def _stacked(line: Line) -> tuple[str, str, str]:
+    arrow = ARROWS[line.kind]
+    topics = [f"{arrow} {topic}" for topic in line.topics] + ([f"  for {line.group}"] if line.group else [])
+    key = [line.key] if line.key else []
+    return f"{line.method} {line.path}\n  {line.name}", "\n".join(topics), "\n".join([*key, line.limits])
+
+
+def _flat(value: str | tuple[str, ...]) -> str:
+    return value if isinstance(value, str) else ",".join(value)
 
 
 def size(count: int) -> str:

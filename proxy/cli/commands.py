@@ -70,7 +70,10 @@ def serve(
     admin_host: Annotated[str | None, typer.Option(help="Address of the admin side.", metavar="HOST")] = None,
     admin_port: Annotated[int | None, typer.Option(help="Its port.", min=0, max=65_535, metavar="PORT")] = None,
 ) -> None:
-    """Run the bridge until SIGTERM or Ctrl-C. SIGHUP reloads the file. Options beat the file."""
+    """Run the bridge until SIGTERM or Ctrl-C.
+
+    SIGHUP reloads the file. Options beat what it says.
+    """
     from proxy.server import Overrides
     from proxy.server import serve as run
 
@@ -88,7 +91,10 @@ def check(
         str | None, typer.Option("--route", metavar="NAME", help="With --live: sample only this route.")
     ] = None,
 ) -> None:
-    """Report every mistake in the file as file:line:column, else show its routes."""
+    """Report all mistakes in the file, or show its routes.
+
+    A mistake is a line: file:line:column: path: what is wrong, what would be right.
+    """
     from proxy.cli.check import check_file
 
     raise typer.Exit(check_file(config, live=live, sample=sample, route=route))
@@ -96,7 +102,10 @@ def check(
 
 @app.command(epilog=_EXIT_CODES)
 def routes(admin: AdminUrl = DEFAULT_ADMIN, as_json: AsJson = False) -> None:
-    """Show the routes of a running bridge: their state, and how many requests they had."""
+    """Show the routes of a running bridge.
+
+    Their topics and state, their answers by status, and the requests that are open.
+    """
     from proxy.cli.remote import show_routes
 
     raise typer.Exit(show_routes(admin, as_json=as_json))
@@ -104,7 +113,10 @@ def routes(admin: AdminUrl = DEFAULT_ADMIN, as_json: AsJson = False) -> None:
 
 @app.command(epilog=_EXIT_CODES)
 def groups(admin: AdminUrl = DEFAULT_ADMIN, as_json: AsJson = False) -> None:
-    """Show the consumer groups of a running bridge: partitions, lag, leases."""
+    """Show the groups of a running bridge.
+
+    Their partitions here, how far they lag, and what is leased.
+    """
     from proxy.cli.remote import show_groups
 
     raise typer.Exit(show_groups(admin, as_json=as_json))
@@ -112,7 +124,10 @@ def groups(admin: AdminUrl = DEFAULT_ADMIN, as_json: AsJson = False) -> None:
 
 @app.command(epilog=_EXIT_CODES)
 def reload(admin: AdminUrl = DEFAULT_ADMIN) -> None:
-    """Have a running bridge read its file again. A bad file changes nothing."""
+    """Have a running bridge read its file again.
+
+    A file with mistakes changes nothing; they are listed.
+    """
     from proxy.cli.remote import reload_bridge
 
     raise typer.Exit(reload_bridge(admin))

@@ -8,8 +8,6 @@ from proxy.config.model import Config, Produce, Route
 from proxy.kafka.questions import ClusterAnswer, SettingsAnswer, TopicSettings
 from proxy.record import Topic
 
-RECORD_OVERHEAD_BYTES = 1_024  # what a batch of one record adds to the body: its own head, the key, some headers
-
 
 @dataclass(frozen=True, slots=True)
 class Finding:
@@ -22,14 +20,13 @@ class Finding:
 
 def judge(config: Config, cluster: ClusterAnswer, settings: SettingsAnswer) -> list[Finding]:
     """Everything worth saying, topic by topic in the order of their names."""
-    brokers = "1 broker" if cluster.brokers == 1 else f"{cluster.brokers} brokers"
-    findings = [Finding("ok", "kafka", f"{brokers} at {config.kafka.bootstrap_servers}")]
+    findings = [_brokers(config, cluster)]
     for name in topics_of(config):
         topic = cluster.topics.get(name)
         if topic is None:
             findings.append(_absent(name, config, forbidden=name in cluster.forbidden))
         else:
-            findings += _present(topic, config, settings)
+            findings += _present(topic, config, cluster, settings)
     return findings
 
 
@@ -40,6 +37,13 @@ def topics_of(config: Config) -> list[str]:
     return sorted(written | read)
 
 
+def _brokers(config: Config, cluster: ClusterAnswer) -> Finding:
+    servers = config.kafka.bootstrap_servers
+    if cluster.brokers == 1:
+        return Finding("warn", "kafka", f"one broker at {servers}: without it nothing is written, and its disk is all")
+    return Finding("ok", "kafka", f"{cluster.brokers} brokers at {servers}")
+
+
 def _absent(name: str, config: Config, *, forbidden: bool) -> Finding:
     if forbidden:
         return Finding("fail", name, "the cluster does not let us see it: grant DESCRIBE on the topic")
@@ -48,10 +52,10 @@ def _absent(name: str, config: Config, *, forbidden: bool) -> Finding:
     return Finding("fail", name, "does not exist: create it, or say topics: {create: true}")
 
 
-def _present(topic: Topic, config: Config, answer: SettingsAnswer) -> Iterator[Finding]:
+def _present(topic: Topic, config: Config, cluster: ClusterAnswer, answer: SettingsAnswer) -> Iterator[Finding]:
     name = topic.name
     settings = answer.settings.get(name)
-    copies = f"{topic.partitions} partitions, {topic.replicas} replicas"
+    copies = f"partitions {topic.partitions}, replicas {topic.replicas}"
     if settings is None:
         reason = answer.refused.get(name, "no answer")
         yield Finding("ok", name, copies)
@@ -59,7 +63,7 @@ def _present(topic: Topic, config: Config, answer: SettingsAnswer) -> Iterator[F
         return
     yield Finding("ok", name, f"{copies}, min.insync.replicas {settings.min_insync_replicas}")
     writers = [(route, route.produce) for route in config.routes if route.produce and route.produce.topic == name]
-    if writers:
+    if writers and cluster.brokers > 1:
         yield from _durability(topic, settings)
     for route, produce in writers:
         yield from _writing(route, produce, topic, settings, config)
@@ -85,7 +89,7 @@ def _writing(
     if settings.compacted and produce.key is None:
         yield Finding("fail", topic.name, f"is compacted, and {route.name} has no key: every request gets 422")
     body_bytes = route.limits.max_body_bytes or config.limits.max_body_bytes
-    if body_bytes + RECORD_OVERHEAD_BYTES > settings.max_message_bytes:
+    if body_bytes > settings.max_message_bytes:
         limits = f"{body_bytes} bytes, the topic batches up to {settings.max_message_bytes}"
         yield Finding("warn", topic.name, f"{route.name} takes bodies up to {limits}: what lies between gets 413")
     if settings.log_append_time and produce.timestamp is not None:

@@ -1,6 +1,7 @@
 """`stepbridge check --live`: ask the cluster, and try the routes on a sample. Nothing is written, no topic is made."""
 
 import asyncio
+import logging
 from pathlib import Path
 
 import typer
@@ -31,6 +32,7 @@ def check_live(config: Config, sample: Path | None, route: str | None) -> bool:
 
 
 async def _ask(config: Config) -> tuple[ClusterAnswer, SettingsAnswer]:
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # what it would say, the message below says
     servers = config.kafka.bootstrap_servers
     client = KafkaSettings(servers, client_id="stepbridge-check").client()
     try:

@@ -10,7 +10,7 @@ import orjson
 import typer
 
 from proxy.cli.exits import MISTAKES, OK, CommandFailed
-from proxy.cli.tables import print_table
+from proxy.cli.tables import ARROWS, on_terminal, print_table
 
 TIMEOUT_S = 10.0
 
@@ -79,36 +79,46 @@ def _expect_ok(status: int, document: dict[str, Any]) -> None:
 
 
 def _print_routes(document: dict[str, Any]) -> None:
-    rows = []
-    for route in document["routes"]:
-        reader = f"for {route['group']}" if route["group"] else ""
-        requests = [f"{status}: {count}" for status, count in sorted(route["requests"].items())]
-        rows.append(
-            (
-                (f"{route['method']} {route['path']}", f"  {route['name']}"),
-                (f"{_ARROW[route['kind']]} {', '.join(route['topics'])}", *([f"  {reader}"] if reader else [])),
-                (route["state"], *([route["detail"]] if route["detail"] else [])),
-                requests or "–",
-                str(route["in_flight"] + route["open_streams"]),
-            )
-        )
-    print_table(("ROUTE", "TOPICS", "STATE", "ANSWERED", "OPEN"), rows)
+    headings = ("ROUTE", "TOPICS", "STATE", "ANSWERED", "OPEN")
+    between = "\n" if on_terminal() else " "
+    print_table(headings, [tuple(map(between.join, _route(route))) for route in document["routes"]])
 
 
-_ARROW = {"produce": "→", "consume": "←"}
+def _route(route: dict[str, Any]) -> tuple[list[str], ...]:
+    """The cells of a row, each as its lines."""
+    group = [f"  for {route['group']}"] if route["group"] else []
+    detail = [route["detail"]] if route["detail"] else []
+    return (
+        [f"{route['method']} {route['path']}", f"  {route['name']}"],
+        [f"{ARROWS[route['kind']]} {topic}" for topic in route["topics"]] + group,
+        [route["state"], *detail],
+        [f"{status}: {count}" for status, count in sorted(route["requests"].items())],
+        [str(route["in_flight"] + route["open_streams"])],
+    )
 
 
 def _print_groups(document: dict[str, Any]) -> None:
-    rows = [
-        (
-            group["group"],
-            [f"{one['topic']}/{one['partition']}" for one in group["partitions"]] or "none yet",
-            str(group["lag"]),
-            str(group["leases_out"]),
-            "–" if group["oldest_lease_s"] is None else f"{group['oldest_lease_s']:.1f} s",
-            str(group["waiting"]),
-            str(group["redeliveries"]),
-        )
-        for group in document["groups"]
-    ]
-    print_table(("GROUP", "PARTITIONS", "LAG", "LEASED", "OLDEST", "WAITING", "REDELIVERED"), rows)
+    headings = ("GROUP", "PARTITIONS", "LAG", "LEASED", "OLDEST", "WAITING", "REDELIVERED")
+    print_table(headings, [_group(group) for group in document["groups"]])
+
+
+def _group(group: dict[str, Any]) -> tuple[str, ...]:
+    oldest_s = group["oldest_lease_s"]
+    return (
+        group["group"],
+        _partitions(group["partitions"]) or "none yet",
+        str(group["lag"]),
+        str(group["leases_out"]),
+        "" if oldest_s is None else f"{oldest_s:.1f} s",
+        str(group["waiting"]),
+        str(group["redeliveries"]),
+    )
+
+
+def _partitions(partitions: list[dict[str, Any]]) -> str:
+    """`retail.sales 0,1,2`: a topic after the other, with its partitions."""
+    of_topic: dict[str, list[int]] = {}
+    for one in sorted(partitions, key=lambda one: (one["topic"], one["partition"])):
+        of_topic.setdefault(one["topic"], []).append(one["partition"])
+    between = "\n" if on_terminal() else "; "
+    return between.join(f"{topic} {','.join(map(str, numbers))}" for topic, numbers in of_topic.items())

@@ -111,7 +111,9 @@ def _record(record: Record) -> Iterator[tuple[str, str]]:
 
 
 def _errors(exc: ProxyError, *, given: bool) -> Iterator[tuple[str, str]]:
-    yield from (("", f"{error.get('pointer') or error.get('field')}: {error['detail']}") for error in exc.errors)
+    yield from (
+        ("", f"{error.get('field') or error.get('pointer') or 'the body'}: {error['detail']}") for error in exc.errors
+    )
     if not given:
         yield "", "This body was made up from the file; give a real one with --sample FILE."
 

@@ -1,4 +1,7 @@
-"""Tables: for a terminal in columns that fold to its width; in a pipe one line a row, without colour or folding."""
+"""Tables on stdout. For a terminal: columns that fold to its width, cells of several lines, colour.
+
+In a pipe: one line a row, two spaces or more between columns, no colour, nothing folded: for grep and awk -F'  +'.
+"""
 
 from collections.abc import Sequence
 
@@ -7,32 +10,29 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-Cell = Sequence[str]  # lines one below the other; in a pipe they stand in one
 PIPE_WIDTH = 1_000_000
+NOTHING = "–"  # in place of an empty cell
 
+ARROWS = {"produce": "→", "consume": "←"}  # to Kafka, from Kafka
 COLOURS = {"ok": "green", "serving": "green", "warn": "yellow", "fail": "red"}
 
 
-def print_table(headings: Sequence[str], rows: Sequence[Sequence[Cell | str]], console: Console | None = None) -> None:
-    """Print rows under headings on stdout. A cell that is one of COLOURS' words has its colour."""
-    console = console or stdout()
-    if not console.is_terminal:
-        console.width = PIPE_WIDTH
+def on_terminal() -> bool:
+    return Console().is_terminal
+
+
+def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print rows under headings. A cell whose first line is one of COLOURS' words has its colour."""
+    console = Console() if on_terminal() else Console(width=PIPE_WIDTH)
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
     for heading in headings:
         table.add_column(heading, overflow="fold")
-    between = "\n" if console.is_terminal else " "
     for row in rows:
-        table.add_row(*(_text(cell, between) for cell in row))
+        table.add_row(*map(_cell, row))
     with console.capture() as capture:
         console.print(table)
-    typer.echo("\n".join(line.rstrip() for line in capture.get().splitlines()))
+    typer.echo("\n".join(line.rstrip() for line in capture.get().splitlines()), color=True)
 
 
-def stdout() -> Console:
-    return Console(highlight=False, markup=False)
-
-
-def _text(cell: Cell | str, between: str) -> Text:
-    lines = (cell,) if isinstance(cell, str) else cell
-    return Text(between.join(lines), style=COLOURS.get(lines[0] if lines else "", ""))
+def _cell(text: str) -> Text:
+    return Text(text or NOTHING, style=COLOURS.get(text.partition("\n")[0], ""))
