@@ -6,7 +6,7 @@ services through theirs. `app.py` hands in the real ones. All methods belong to 
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from proxy.clock import Deadline
 from proxy.record import Fetched, Partition, Receipt, Record, Topic
@@ -164,4 +164,100 @@ class Submitter(Protocol):
             OutcomeUnknown: its batch was with Kafka and had no answer in time; it may be written even now.
         Cancelling while it is queued takes it out; later it does not unsend.
         """
+        ...
+
+
+class Delivery(NamedTuple):
+    """A record on its way to a reader of a group."""
+
+    record: Fetched
+    deliveries: int  # how often it was handed out, this time included
+
+
+class Handout(Protocol):
+    """Records leased to one reader, and what it acknowledges them with."""
+
+    @property
+    def records(self) -> Sequence[Delivery]: ...
+
+    @property
+    def lease(self) -> str:
+        """The token for `acknowledge`; empty where acks are automatic."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class AckOutcome:
+    """How many records an ack accepted and released; the same again when it is repeated."""
+
+    accepted: int
+    released: int
+
+
+class GroupStream(Protocol):
+    """One stream of a group (`consume/stream.py`). Close it when its connection has gone."""
+
+    @property
+    def is_open(self) -> bool:
+        """False once its client has resumed it elsewhere, or the bridge is leaving: end it."""
+        ...
+
+    async def next(self, *, max_records: int, wait_s: float) -> Handout | None:
+        """The next records; None when nothing came, or `is_open` has become False. Cancelled: nothing is leased."""
+        ...
+
+    def event_id(self, record: Fetched) -> str:
+        """The id of this record's event. Ask for each record of the last handout, in order, as it is written."""
+        ...
+
+    def confirm(self, handout: Handout) -> None:
+        """Acks are automatic: later bytes have drained and the connection still stands. Else it does nothing."""
+        ...
+
+    def close(self) -> None:
+        """Give back what was not written; what was written may be resumed for a while. Repeatable."""
+        ...
+
+
+class GroupReader(Protocol):
+    """Reading for one group (`consume/group.py`)."""
+
+    async def poll(self, *, max_records: int, wait_s: float) -> Handout | None:
+        """Up to so many records, leased; None when nothing came in time. First come, first served.
+
+        Joining the group happens inside the wait. Raises KafkaAway and its kin when the group could not be joined at
+        the last try. Cancelled: nothing is leased.
+        """
+        ...
+
+    def accept(self, handout: Handout) -> None:
+        """Acks are automatic, and the answer was written to a connection that still stands."""
+        ...
+
+    def release(self, handout: Handout) -> None:
+        """The answer did not reach its client: its records go to the next one, at once."""
+        ...
+
+    async def acknowledge(
+        self,
+        token: str,
+        *,
+        accept: Sequence[str] | Literal["all"] | None,
+        release: Sequence[str] | Literal["all"] | None,
+        delay_ms: int = 0,
+    ) -> AckOutcome:
+        """Accept and release records of a lease, in any order, again if asked to. Returns once it is committed.
+
+        Raises:
+            BadToken, ForgedToken, ForeignToken: the token is none of this group's.
+            FieldInvalid: an id is not in the lease; nothing was done.
+            LeaseExpired, LeaseMoved: part of it is no longer the lease's to accept (`extra`: accepted, refused);
+                the rest was done, and is committed.
+            NotNow: the group is without its partitions for the moment; nothing was done.
+            OutcomeUnknown: done here, but not committed in time. A repeat is harmless, and tells.
+        """
+        ...
+
+    def stream(self, resume: str | None) -> GroupStream:
+        """A new stream; `resume` is the last event id its client has seen. Raises as `acknowledge` for a token."""
         ...

@@ -15,8 +15,8 @@ from proxy.record import Fetched
 _NULL = orjson.Fragment(b"null")
 
 
-def envelope(record: Fetched, deliveries: int | None = None, lease: str | None = None) -> bytes:
-    """The record as a JSON object. `deliveries` and `lease` are in it where they are given: reading for a group.
+def envelope(record: Fetched, deliveries: int | None = None) -> bytes:
+    """The record as a JSON object. `deliveries` is in it where it is given: reading for a group.
 
     Never raises, for any bytes: a value that is not JSON is text, one that is not UTF-8 either is base64.
     """
@@ -35,8 +35,6 @@ def envelope(record: Fetched, deliveries: int | None = None, lease: str | None =
     }
     if deliveries is not None:
         fields["deliveries"] = deliveries
-    if lease is not None:
-        fields["lease"] = lease
     return orjson.dumps(fields)
 
 

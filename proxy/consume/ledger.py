@@ -27,6 +27,7 @@ from proxy.consume.progress import Fence, Progress, encode
 from proxy.consume.ranges import Range, Ranges
 from proxy.consume.run import Run
 from proxy.record import Fetched
+from proxy.seams import Committed
 
 MAX_HOLES = 700  # ranges above `low`; fewer than fit into any commit but a very scattered one
 _FENCED = -1  # the lease of what a former owner handed out; no lease of ours has this id
@@ -44,8 +45,7 @@ class Window:
 class Snapshot:
     """One commit of a ledger: what to write, and what will be durable once it is written."""
 
-    offset: int
-    metadata: str
+    commit: Committed
     changes: int  # of the ledger's, when it was taken
     left_out: int | None  # acceptances from this offset on found no room in the metadata
 
@@ -78,7 +78,7 @@ class Ledger:
         self.left_out: int | None = None  # acceptances from here on are not in it, for want of room
         self.open_records = 0
         self.open_bytes = 0
-        self._window = window
+        self.window = window
         self._waiting: list[tuple[int, Run]] = []  # a heap by start
         self._delayed: list[tuple[float, int, Run]] = []  # a heap by due_s
         self._leases: dict[int, _Lease] = {}
@@ -153,12 +153,12 @@ class Ledger:
     @property
     def is_full(self) -> bool:
         """No more should be fetched. One record is always taken, however large."""
-        return self.open_records >= self._window.records or self.open_bytes >= self._window.size_bytes
+        return self.open_records >= self.window.records or self.open_bytes >= self.window.size_bytes
 
     @property
     def has_room(self) -> bool:
         """Half of it is free again."""
-        return self.open_records * 2 <= self._window.records and self.open_bytes * 2 <= self._window.size_bytes
+        return self.open_records * 2 <= self.window.records and self.open_bytes * 2 <= self.window.size_bytes
 
     # ---- handed out
 
@@ -352,7 +352,7 @@ class Ledger:
         ends_ms = now_ms + int((ends_s - now_s) * 1000) if ends_s > now_s else 0
         fence = Fence(self.high, ends_ms, self._repeats() if self.low < self._repeats_below else ())
         metadata, left_out = encode(Progress(self.low, list(self.settled), fence))
-        return Snapshot(self.low, metadata, self.changes, left_out)
+        return Snapshot(Committed(self.low, metadata), self.changes, left_out)
 
     def committed(self, snapshot: Snapshot) -> None:
         """Kafka has it."""
@@ -379,6 +379,10 @@ class Ledger:
         yield from (run for lease in self._leases.values() for run in lease.runs)
         yield from (run for _, run in self._waiting)
         yield from (run for _, _, run in self._delayed)
+
+    @property
+    def has_leases(self) -> bool:
+        return bool(self._leases)
 
     @property
     def leased_records(self) -> int:

@@ -37,7 +37,7 @@ def moved(ledger: Ledger, *, now_s: float = 0.0) -> Ledger:
     """The ledger of the partition's next owner, whose clock says the same."""
     snapshot = ledger.snapshot(now_s=now_s, now_ms=0)
     assert snapshot is not None
-    progress = decode(snapshot.offset, snapshot.metadata)
+    progress = decode(snapshot.commit.offset, snapshot.commit.metadata)
     until_s = now_s + progress.fence.until_ms / 1000 if progress.fence else 0.0
     return Ledger(progress, window=WINDOW, fence_until_s=until_s)
 
@@ -165,7 +165,7 @@ def test_a_first_commit_is_made_where_the_first_record_is() -> None:
     ledger.take(reads([41]))
     snapshot = ledger.snapshot(now_s=0, now_ms=0)
     assert snapshot is not None
-    assert snapshot.offset == 41
+    assert snapshot.commit.offset == 41
     assert not ledger.is_durable(ledger.changes, [])
 
 

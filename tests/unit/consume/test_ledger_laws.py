@@ -112,9 +112,9 @@ class OnePartition(RuleBasedStateMachine):
     def write_commit(self) -> None:
         snapshot = self.ledger.snapshot(now_s=self.now_s, now_ms=self.wall_ms())
         assert snapshot is not None
-        assert len(snapshot.metadata) <= MAX_CHARS
+        assert len(snapshot.commit.metadata) <= MAX_CHARS
         assert snapshot.left_out is None
-        self.commit = (snapshot.offset, snapshot.metadata)
+        self.commit = (snapshot.commit.offset, snapshot.commit.metadata)
         self.ledger.committed(snapshot)
         self.kept = set(self.accepted)
         assert self.ledger.is_durable(self.ledger.changes, [])

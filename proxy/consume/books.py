@@ -1,0 +1,245 @@
+"""The books of one group: the ledgers of all partitions that this process owns, kept as one.
+
+Pure: hand-outs across partitions, acks taken apart to them, what is kept over a rebalance. What must then be told to
+Kafka (seek, pause) is returned. Claims and commits count in wall-clock milliseconds, leases in monotonic seconds: `Now` has both.
+"""
+
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import count, groupby
+from operator import attrgetter
+from secrets import randbits
+from typing import NamedTuple
+
+from proxy.consume.claim import Claim, Held
+from proxy.consume.ledger import Ledger, Snapshot, Window
+from proxy.consume.progress import decode
+from proxy.consume.ranges import Range, Ranges
+from proxy.observe.logs import logger
+from proxy.record import Fetched, Partition
+from proxy.seams import Committed, Delivery
+
+_place = attrgetter("topic", "partition")
+_UNKNOWN = Committed(-1, "")  # no commit is ever like this
+
+log = logger("consume")
+
+
+class Now(NamedTuple):
+    """One moment on both clocks."""
+
+    s: float  # monotonic
+    ms: int  # wall
+
+    def wall_ms(self, at_s: float) -> int:
+        return self.ms + int((at_s - self.s) * 1000)
+
+    def monotonic_s(self, at_ms: int) -> float:
+        return self.s + (at_ms - self.ms) / 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What a group may hold in memory, over all its partitions."""
+
+    records: int = 40_000
+    size_bytes: int = 64 << 20
+
+    def window(self, partitions: int) -> Window:
+        """One partition's share, never so small that reading stutters."""
+        share = max(1, partitions)
+        return Window(max(1_000, self.records // share), max(1 << 18, self.size_bytes // share))
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """What an acceptance could not be taken for, and why."""
+
+    expired: dict[Partition, list[Range]] = field(default_factory=dict)  # open, but no longer under this lease
+    moved: dict[Partition, Sequence[Range]] = field(default_factory=dict)  # of partitions that are not ours
+
+    def __bool__(self) -> bool:
+        return bool(self.expired or self.moved)
+
+
+class Books:
+    """See the head of this file."""
+
+    def __init__(self, group: str, *, lease_s: float, budget: Budget) -> None:
+        self.ledgers: dict[Partition, Ledger] = {}
+        self.redeliveries = 0
+        self._group = group
+        self._lease_s = lease_s
+        self._budget = budget
+        self._commits: dict[Partition, Committed] = {}  # the last one that Kafka has, as far as we know
+        self._ready: OrderedDict[Partition, None] = OrderedDict()  # in turn
+        self._lease_ids = count(randbits(62))
+
+    def __repr__(self) -> str:
+        return f"<Books group={self._group} {len(self.ledgers)} partitions, {len(self._ready)} ready>"
+
+    # ---- partitions come and go
+
+    def assign(
+        self, partitions: Sequence[Partition], commits: Mapping[Partition, Committed], now: Now
+    ) -> dict[Partition, int]:
+        """Own exactly these. Returns where to read on; a partition without a commit starts where its reader does.
+
+        A ledger is kept if its partition came back and Kafka still has what we committed for it last; the others
+        start from what Kafka has.
+        """
+        window = self._budget.window(len(partitions))
+        self.ledgers = {p: self._kept(p, commits.get(p)) or self._restored(commits.get(p), now) for p in partitions}
+        self._commits = {p: commits[p] for p in partitions if p in commits}
+        for ledger in self.ledgers.values():
+            ledger.window = window
+        self._ready = OrderedDict((p, None) for p, ledger in self.ledgers.items() if ledger.is_ready)
+        return {p: ledger.position for p, ledger in self.ledgers.items() if ledger.position is not None}
+
+    def forget(self) -> None:
+        """Keep none of these ledgers at the next assignment: Kafka may know other than they do."""
+        self._commits = dict.fromkeys(self.ledgers, _UNKNOWN)
+
+    def _kept(self, partition: Partition, commit: Committed | None) -> Ledger | None:
+        return self.ledgers.get(partition) if self._commits.get(partition) == commit else None
+
+    def _restored(self, commit: Committed | None, now: Now) -> Ledger:
+        window = self._budget.window(0)  # `assign` gives it its share
+        if commit is None:
+            return Ledger(None, window=window)
+        progress = decode(commit.offset, commit.metadata)
+        until_s = now.monotonic_s(progress.fence.until_ms) if progress.fence else now.s
+        # The former owner's clock may be wrong: nothing is held back for longer than a lease lasts.
+        return Ledger(progress, window=window, fence_until_s=min(until_s, now.s + self._lease_s))
+
+    def take(self, records: Sequence[Fetched], now: Now) -> list[Partition]:
+        """Take in fetched records. Returns the partitions of which no more should be fetched for now."""
+        full = []
+        for place, group in groupby(records, key=_place):
+            partition = Partition(*place)
+            ledger = self.ledgers.get(partition)
+            if ledger is None:
+                continue
+            fetched = list(group)
+            if ledger.position is not None and fetched[0].offset < ledger.position:
+                ledger = self._start_over(partition)
+            ledger.take(fetched)
+            ledger.expire(now.s)  # what a former owner had out, if its time is over
+            if ledger.is_ready:
+                self._ready[partition] = None
+            if ledger.is_full:
+                full.append(partition)
+        return full
+
+    def _start_over(self, partition: Partition) -> Ledger:
+        """The log begins anew below where we were (its topic was made again): nothing known of it holds."""
+        log.warning("log_started_over", group=self._group, topic=partition.topic, partition=partition.partition)
+        window = self.ledgers[partition].window
+        ledger = self.ledgers[partition] = Ledger(None, window=window)
+        return ledger
+
+    # ---- records go out and come back
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether something can be handed out now."""
+        return bool(self._ready)
+
+    def hand_out(
+        self, *, records: int, size_bytes: int, now: Now, stream_id: int = 0
+    ) -> tuple[list[Delivery], Claim] | None:
+        """Lease up to so many records, of one partition after the other in turn. None: there was nothing."""
+        until_s = now.s + self._lease_s
+        lease_id = next(self._lease_ids)
+        out: list[Delivery] = []
+        held: dict[Partition, list[Range]] = {}
+        while self._ready and len(out) < records and size_bytes > 0:
+            partition = next(iter(self._ready))
+            ledger = self.ledgers[partition]
+            runs = ledger.hand_out(
+                lease_id, records=records - len(out), size_bytes=size_bytes, now_s=now.s, until_s=until_s
+            )
+            for run in runs:
+                out += [Delivery(record, run.deliveries) for record in run.records]
+                size_bytes -= run.size_bytes
+                self.redeliveries += len(run.records) if run.deliveries > 1 else 0
+            if runs:
+                held[partition] = list(Ranges((run.start, run.end) for run in runs))
+            if not ledger.is_ready:
+                del self._ready[partition]
+                continue
+            self._ready.move_to_end(partition)
+            break  # a limit was reached
+        return (out, Claim(self._group, lease_id, now.wall_ms(until_s), len(out), held, stream_id)) if out else None
+
+    def accept(self, claim: Claim, held: Held, now: Now) -> Refused:
+        """Settle these records of a claim, again if asked to."""
+        refused = Refused()
+        for partition, ranges in held.items():
+            ledger = self.ledgers.get(partition)
+            if ledger is None:
+                refused.moved[partition] = ranges
+                continue
+            expired = ledger.accept(claim.lease_id, ranges, is_valid=claim.until_ms > now.ms)
+            if expired:
+                refused.expired[partition] = expired
+            self._note(partition, ledger)  # there may have been too many holes
+        return refused
+
+    def release(self, claim: Claim, held: Held, now: Now, *, delay_s: float = 0.0) -> Refused:
+        """Let these records of a claim wait again, after a delay if there is one."""
+        refused = Refused()
+        due_s = now.s + delay_s if delay_s > 0 else None
+        for partition, ranges in held.items():
+            ledger = self.ledgers.get(partition)
+            if ledger is None:
+                refused.moved[partition] = ranges
+                continue
+            ledger.release(claim.lease_id, ranges, due_s=due_s, is_valid=claim.until_ms > now.ms)
+            self._note(partition, ledger)
+        return refused
+
+    def shorten(self, claim: Claim, until_s: float) -> None:
+        """Let a lease end at `until_s`, if it would last longer."""
+        for partition in claim.held:
+            if partition in self.ledgers:
+                self.ledgers[partition].shorten(claim.lease_id, until_s)
+
+    def _note(self, partition: Partition, ledger: Ledger) -> None:
+        if ledger.is_ready:
+            self._ready[partition] = None
+
+    # ---- time
+
+    @property
+    def next_due_s(self) -> float | None:
+        """When `expire` will have something to do."""
+        times = [due_s for ledger in self.ledgers.values() if (due_s := ledger.next_due_s) is not None]
+        return min(times, default=None)
+
+    def expire(self, now: Now) -> None:
+        """Let wait again what is over: leases, delays."""
+        for partition, ledger in self.ledgers.items():
+            ledger.expire(now.s)
+            self._note(partition, ledger)
+
+    # ---- commits
+
+    def snapshots(self, now: Now, *, with_leases: bool = False) -> "Snapshots":
+        """What to commit: what Kafka does not know yet; `with_leases`, for a last one: also what is only handed out."""
+        return {
+            partition: (ledger, snapshot)
+            for partition, ledger in self.ledgers.items()
+            if ledger.changes != ledger.durable or (with_leases and ledger.has_leases)
+            if (snapshot := ledger.snapshot(now_s=now.s, now_ms=now.ms)) is not None
+        }
+
+    def committed(self, snapshots: "Snapshots") -> None:
+        """Kafka has these."""
+        for partition, (ledger, snapshot) in snapshots.items():
+            ledger.committed(snapshot)
+            self._commits[partition] = snapshot.commit
+
+
+Snapshots = dict[Partition, tuple[Ledger, Snapshot]]
