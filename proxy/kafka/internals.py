@@ -19,7 +19,12 @@ from aiokafka.cluster import ClusterMetadata
 from aiokafka.conn import collect_hosts
 from aiokafka.consumer.fetcher import OffsetResetStrategy
 from aiokafka.consumer.group_coordinator import GroupCoordinator
-from aiokafka.errors import GroupCoordinatorNotAvailableError, IllegalGenerationError, KafkaError
+from aiokafka.errors import (
+    ConsumerStoppedError,
+    GroupCoordinatorNotAvailableError,
+    IllegalGenerationError,
+    KafkaError,
+)
 from aiokafka.protocol.group import HeartbeatRequest, LeaveGroupRequest, SyncGroupRequest
 from aiokafka.protocol.metadata import MetadataRequest
 from aiokafka.structs import BrokerMetadata, OffsetAndMetadata, TopicPartition
@@ -104,8 +109,18 @@ async def take(consumer: AIOKafkaConsumer, timeout_s: float, max_records: int) -
     return Taken([], error) if error else await _fetched(consumer, max_records)
 
 
+def _is_working(consumer: AIOKafkaConsumer) -> bool:
+    """False when one of the tasks that carry it has died: what waits for it would wait for ever."""
+    coordinating = getattr(consumer._coordinator, "_coordination_task", None)  # only in a group
+    return not (consumer._fetcher._fetch_task.done() or (coordinating is not None and coordinating.done()))
+
+
 async def _fetched(consumer: AIOKafkaConsumer, max_records: int) -> Taken:
     """Does not wait: `getmany` does only without records, and while partitions are being reassigned."""
+    if consumer._closed:
+        return Taken([])
+    if not _is_working(consumer):
+        return Taken([], ConsumerStoppedError())
     records: list[Any] = []
     try:
         consumer._coordinator.check_errors()
@@ -164,11 +179,6 @@ def start_over(consumer: AIOKafkaConsumer, partition: TopicPartition) -> None:
     """Let it be read from the first offset the log has, as soon as the broker has said which that is."""
     if is_assigned(consumer, partition):
         consumer._fetcher.request_offset_reset([partition], OffsetResetStrategy.EARLIEST)
-
-
-def is_reading(consumer: AIOKafkaConsumer) -> bool:
-    """False when the task that fetches has died."""
-    return not consumer._fetcher._fetch_task.done()
 
 
 def stable_end(consumer: AIOKafkaConsumer, partition: TopicPartition) -> int | None:

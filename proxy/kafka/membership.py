@@ -100,8 +100,6 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka i
     async def fetch(self, *, timeout_s: float, max_records: int) -> Sequence[Fetched]:
         """See `seams.GroupMember.fetch`. Empty and `broken` when something happened that only a new consumer heals."""
         try:
-            if not internals.is_reading(self._consumer):
-                raise kafka.ConsumerStoppedError
             return await self._fetching.next(timeout_s=timeout_s, max_records=max_records)
         except kafka.NoOffsetForPartitionError as exc:
             self._start_over(exc.args[0])

@@ -84,14 +84,14 @@ class Session:
         await self.leave()
 
     async def leave(self) -> None:
-        """As a worker that drains: the last commit, then away."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
-            if not self._task.cancelled():
-                self._task.result()
-            self._task = None
+        """As a worker that drains: the last commit, then away. Raises what the fetching task has raised."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.wait([task])
         await self.member.close()
+        if task is not None and not task.cancelled():
+            task.result()
 
 
 @asynccontextmanager

@@ -69,7 +69,7 @@ async def test_a_member_that_leaves_in_the_middle_of_a_rebalance_hands_over_at_o
             b.on_revoked = lambda _: stuck.wait()  # type: ignore[assignment,method-assign,return-value]
             async with c:
                 await until(lambda: a.told[-1][0] == "revoked")  # a waits in its join for b, which is stuck
-                await asyncio.wait_for(a.leave(), 2)
+                await asyncio.wait_for(a.leave(), 0.9)  # behind its join it would wait for a second
                 stuck.set()
                 assert await until(lambda: owners(b, c) == _everything(topic, 2) and c.mine) < 2
 
@@ -91,23 +91,33 @@ async def test_nothing_is_fetched_before_the_listener_has_taken_the_assignment(
         await until(lambda: session.values == [b"1", b"2", b"3"])
 
 
-async def test_a_fetch_returns_within_its_timeout_while_the_group_rebalances(
+async def test_a_fetch_returns_empty_and_in_time_while_the_group_rebalances(
     kafka: Kafka, topic: str, group: str
 ) -> None:
-    stuck = asyncio.Event()
+    stuck, assigned = asyncio.Event(), asyncio.Event()
 
-    class Stuck(Session):
+    class Stuck:
         async def on_assigned(self, partitions: Sequence[Partition]) -> None:
+            assigned.set()
+
+        async def on_revoked(self, partitions: Sequence[Partition]) -> None:
+            assigned.clear()
             await stuck.wait()
 
+    await write(kafka, topic, b"1")
     async with knowing(kafka, topic) as topics:
-        member = _member(kafka, topics, group, topic)
-        await member.open(Stuck(member))
+        member, other = (_member(kafka, topics, group, topic) for _ in range(2))
+        await member.open(Stuck())
+        await assigned.wait()
+        fetcher = member._membership._consumer._fetcher  # type: ignore[union-attr]
+        await until(lambda: fetcher._records)  # one is there to be had, of what is about to be revoked
+        await other.open(Stuck())
         try:
-            assert await asyncio.wait_for(member.fetch(timeout_s=0.3, max_records=10), 1) == []
+            await until(lambda: not assigned.is_set())
+            assert await asyncio.wait_for(member.fetch(timeout_s=0.3, max_records=10), 2) == []
         finally:
             stuck.set()
-            await member.close()
+            await asyncio.gather(member.close(), other.close())
 
 
 async def test_an_ordinary_client_cannot_join_the_group(kafka: Kafka, topic: str, group: str) -> None:
