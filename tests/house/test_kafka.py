@@ -8,7 +8,7 @@ from tests.kafka.fixtures import ConsumeAll
 
 
 async def _write(kafka: Kafka, topic: str, *values: bytes) -> None:
-    async with AIOKafkaProducer(bootstrap_servers=kafka.bootstrap) as producer:
+    async with AIOKafkaProducer(bootstrap_servers=kafka.bootstrap, acks="all") as producer:
         for number, value in enumerate(values):
             await producer.send_and_wait(topic, value, partition=number % 2)
 

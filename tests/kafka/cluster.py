@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
@@ -64,8 +65,10 @@ class Kafka:
                     raise
 
     def stop(self) -> None:
+        """End all nodes; their logs stay, their data does not."""
         for node in self.nodes:
             node.kill()
+            node.clear()
 
     async def answers(self, within_s: float = ANSWERS_WITHIN_S) -> None:
         """Wait until every running broker is listed by the cluster and a topic could be made."""
@@ -116,21 +119,20 @@ class Kafka:
         topic = NewTopic(name, partitions, copies, topic_configs=dict(config or {}))
         async with self.admin() as admin:
             answer = await admin.create_topics([topic])
-            for _, code, message, *_ in answer.topic_errors:
-                if code:
-                    raise RuntimeError(f"topic {name} was not made: {message or code}")
-            await self._led(admin, name, partitions)
+        for _, code, message, *_ in answer.topic_errors:
+            if code:
+                raise RuntimeError(f"topic {name} was not made: {message or code}")
+        async with asyncio.timeout(ANSWERS_WITHIN_S):
+            while len(await self.partitions(name)) < partitions:
+                await asyncio.sleep(0.05)
 
     async def list_topics(self) -> set[str]:
         """All topics but Kafka's own. Asking makes none."""
-        async with self.admin() as admin:
-            return {name for name in await admin.list_topics() if not name.startswith("__")}
+        return {name for name in await self._topics() if not name.startswith("__")}
 
     async def partitions(self, name: str) -> list[int]:
-        """The topic's partitions; none if it does not exist (to ask for it by name would make it)."""
-        async with self.admin() as admin:
-            topics = {topic["topic"]: topic["partitions"] for topic in await admin.describe_topics()}
-        return sorted(partition["partition"] for partition in topics.get(name, ()))
+        """The topic's partitions that have a leader; none if it does not exist (to ask by its name would make it)."""
+        return (await self._topics()).get(name, [])
 
     async def delete_topic(self, name: str) -> None:
         async with self.admin() as admin:
@@ -180,14 +182,21 @@ class Kafka:
         except (KafkaError, TimeoutError, OSError):
             return 0
 
-    async def _led(self, admin: AIOKafkaAdminClient, name: str, partitions: int) -> None:
-        async with asyncio.timeout(ANSWERS_WITHIN_S):
-            while True:
-                (topic,) = await admin.describe_topics([name])
-                led = [p for p in topic["partitions"] if p["error_code"] == 0 and p["leader"] >= 0]
-                if len(led) == partitions:
-                    return
-                await asyncio.sleep(0.05)
+    async def _topics(self) -> dict[str, list[int]]:
+        """Every topic with its partitions that have a leader. Asks again if it asked a broker that was just killed."""
+        until_s = time.monotonic() + ANSWERS_WITHIN_S
+        while True:
+            try:
+                async with self.admin() as admin:
+                    return {topic["topic"]: _led(topic["partitions"]) for topic in await admin.describe_topics()}
+            except KafkaError:
+                if time.monotonic() > until_s:
+                    raise
+                await asyncio.sleep(0.1)
+
+
+def _led(partitions: Sequence[Mapping[str, Any]]) -> list[int]:
+    return sorted(p["partition"] for p in partitions if p["leader"] >= 0)
 
 
 async def _read_to_end(

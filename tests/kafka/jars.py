@@ -41,14 +41,19 @@ def look() -> None:
 
 def ensure() -> Path:
     """The directory of the jars, which Maven fills the first time (54 MB). Raises Missing."""
-    if (directory() / ".complete").exists():
+    if _complete().exists() and _complete().read_text() == POM.read_text():
         return directory()
     look()
     print(f"Getting Apache Kafka {version()} through Maven into {directory()} (the first time only)", flush=True)
     shutil.rmtree(directory(), ignore_errors=True)
     _maven("dependency:copy-dependencies", f"-DoutputDirectory={directory()}")
-    (directory() / ".complete").touch()
+    _complete().write_text(POM.read_text())
     return directory()
+
+
+def _complete() -> Path:
+    """Written last: the list that the jars were fetched by."""
+    return directory() / "fetched-by.xml"
 
 
 def _java_wanting() -> str | None:

@@ -1,6 +1,7 @@
 """One Apache Kafka broker: a JVM, its directory, its ports, and every way a test may mistreat it."""
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -83,6 +84,9 @@ class Node:
             self._process.wait()
             self._process = None
 
+    def clear(self) -> None:
+        shutil.rmtree(self._data, ignore_errors=True)
+
     def freeze(self) -> None:
         """It keeps its connections and says nothing more, until `thaw`."""
         os.kill(self.pid, signal.SIGSTOP)
@@ -93,6 +97,10 @@ class Node:
     @property
     def running(self) -> bool:
         return self._process is not None and self._process.poll() is None
+
+    @property
+    def _data(self) -> Path:
+        return self.directory / "data"
 
     @property
     def _properties(self) -> Path:
@@ -112,7 +120,7 @@ class Node:
             "listeners": f"PLAINTEXT://127.0.0.1:{self.port},CONTROLLER://127.0.0.1:{self.controller_port}",
             "advertised.listeners": f"PLAINTEXT://127.0.0.1:{self.port}",
             "controller.listener.names": "CONTROLLER",
-            "log.dirs": self.directory / "data",
+            "log.dirs": self._data,
             "broker.heartbeat.interval.ms": 500,
             "broker.session.timeout.ms": 3000,  # so long a killed broker is kept from coming back
             "num.network.threads": 2,
