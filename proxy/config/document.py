@@ -56,8 +56,8 @@ class Document:
         path = fault.path
         while path and path not in self.values:
             path = path[:-1]
-        known = self.keys if path != fault.path and path in self.keys else self.values
-        return known.get(path, (1, 1))
+        is_name_missing = path != fault.path and isinstance(fault.path[len(path)], str)
+        return (self.keys if is_name_missing and path in self.keys else self.values).get(path, (1, 1))
 
 
 def read_document(text: str, file: str) -> Document:

@@ -3,7 +3,7 @@
 They are refused, like misspelt ones, but by name: nobody should search for the mistake. `*` is any list index.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 NOT_IN_THIS_VERSION = "not in this version"
 
@@ -21,7 +21,11 @@ _KEYS = {
 }
 KEYS = frozenset(f"{section}.{key}".lstrip(".") for section, keys in _KEYS.items() for key in keys)
 
-VALUES = frozenset({("routes.*.produce.on_outage", "spool")})
+_VALUES: dict[str, Callable[[object], bool]] = {
+    "auth": lambda value: isinstance(value, dict),
+    "routes.*.produce.on_outage": lambda value: value == "spool",
+    "routes.*.consume.from": lambda value: isinstance(value, str) and value[:4].isdigit(),  # a time
+}
 
 
 def is_later(path: Sequence[str | int]) -> bool:
@@ -31,7 +35,8 @@ def is_later(path: Sequence[str | int]) -> bool:
 
 def is_later_value(path: Sequence[str | int], value: object) -> bool:
     """True for a value that a later version will take where this one does not."""
-    return isinstance(value, str) and (_pattern(path), value) in VALUES
+    known = _VALUES.get(_pattern(path))
+    return known is not None and known(value)
 
 
 def names_at(path: Sequence[str | int]) -> tuple[str, ...]:

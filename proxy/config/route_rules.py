@@ -88,8 +88,10 @@ def templates_can_be_filled_in(route: RouteOutline) -> Iterator[Fault]:
 def fixed_numbers_are_numbers(route: RouteOutline) -> Iterator[Fault]:
     """A partition without placeholders is known now."""
     partition = route.produce.get("partition")
-    if isinstance(partition, str) and "{" not in partition and not re.fullmatch(r"[0-9]{1,9}", partition):
-        yield Fault((*route.path, "produce", "partition"), f"{partition!r} is no partition: write a number from 0")
+    if isinstance(partition, bool) or not isinstance(partition, (int, str)) or "{" in str(partition):
+        return
+    if not re.fullmatch(r"[0-9]{1,9}", str(partition)):
+        yield Fault((*route.path, "produce", "partition"), f"{partition} is no partition: write a number from 0")
 
 
 def content_types_can_be_read(route: RouteOutline) -> Iterator[Fault]:

@@ -36,15 +36,24 @@ _DETAILS: dict[str, Callable[[ErrorDetails], str]] = {
 def explain(error: ValidationError, model: type[BaseModel]) -> Iterator[Fault]:
     """The faults behind a failed validation of the whole file by `model`."""
     for each in error.errors(include_url=False):
-        path: Path = each["loc"]
-        if path and path[-1] == "[key]":
-            yield Fault(path[:-1], _detail(each), at_key=True)
-        elif each["type"] == "extra_forbidden":
-            yield Fault(path, _unknown(path, model), at_key=True)
-        elif is_later_value(path, each["input"]):
-            yield Fault(path, f"this value is {NOT_IN_THIS_VERSION}, {_detail(each).partition(', ')[2]}".rstrip(", "))
-        else:
-            yield Fault(path, _detail(each))
+        if not _is_aftermath(each):
+            yield _fault(each, model)
+
+
+def _fault(error: ErrorDetails, model: type[BaseModel]) -> Fault:
+    path: Path = error["loc"]
+    if path and path[-1] == "[key]":
+        return Fault(path[:-1], _detail(error), at_key=True)
+    if error["type"] == "extra_forbidden":
+        return Fault(path, _unknown(path, model), at_key=True)
+    if is_later_value(path, error["input"]):
+        return Fault(path, f"this value is {NOT_IN_THIS_VERSION}, {_detail(error).partition(', ')[2]}")
+    return Fault(path, _detail(error))
+
+
+def _is_aftermath(error: ErrorDetails) -> bool:
+    """A list whose entries are wrong is said to be too short as well."""
+    return error["type"] == "too_short" and len(error["input"]) >= error["ctx"]["min_length"]
 
 
 def suggestion(word: str, known: Sequence[str]) -> str:

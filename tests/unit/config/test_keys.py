@@ -1,0 +1,143 @@
+"""Keys and values one by one: what is refused, and in what words."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from proxy.config.later import KEYS
+from tests.unit.config.files import A_ROUTE, HEAD, load_text, mistakes, with_routes
+
+LONG = "0123456789abcdef"
+
+
+@pytest.mark.parametrize(
+    ("text", "mistake"),
+    [
+        ("sever: {}", "1: sever: unknown key, did you mean server?"),
+        ("upsteams: {}", "1: upsteams: unknown key, did you mean upstreams?"),
+        ("zzz: 1", "1: zzz: unknown key, there are: kafka, topics, auth, "),
+        ("limits: {inflight: 5}", "10: limits.inflight: unknown key, did you mean in_flight?"),
+        ("server:", "8: server: is empty, must be a mapping (key: value)"),
+        ("server: 8080", "9: server: is 8080, must be a mapping (key: value)"),
+        ("server: {port: 70000}", "16: server.port: is 70000, must be at most 65535"),
+        ("server: {port: true}", "16: server.port: is true, must be a whole number"),
+        ("server: {port: 80.5}", "16: server.port: is 80.5, must be a whole number"),
+        ("server: {host: 5}", "16: server.host: is 5, must be text: put it in quotes"),
+        ("topics: {create: 'maybe'}", "18: topics.create: is 'maybe', must be true or false"),
+        ("limits: {streams: 0}", "19: limits.streams: is 0, must be more than 0"),
+        ("auth: basic", "7: auth: is 'basic', must be 'none'"),
+        ("auth: {callers: []}", "7: auth: this value is not in this version, must be 'none'"),
+        (
+            "observe: {log_level: loud}",
+            "22: observe.log_level: is 'loud', must be 'debug', 'info', 'warning' or 'error'",
+        ),
+        ("secret: short", "9: secret[0]: is too short: a secret has at least 16 characters"),
+        (f"secret: [{LONG}, {LONG}, {LONG}]", "9: secret: has too many entries, must have at most 2"),
+    ],
+)
+def test_a_wrong_key_or_value_is_told_with_what_would_be_right(tmp_path: Path, text: str, mistake: str) -> None:
+    (found, *_) = mistakes(tmp_path, HEAD + A_ROUTE + text + "\n")
+    assert found.startswith(f"5:{mistake}")
+
+
+@pytest.mark.parametrize("servers", ["localhost", "kafka:9092,", "http://kafka:9092", "kafka:port", "", "a:1 b:2"])
+def test_brokers_that_are_no_host_and_port_are_refused(tmp_path: Path, servers: str) -> None:
+    (found,) = mistakes(tmp_path, f"kafka: {{bootstrap_servers: '{servers}'}}\n{A_ROUTE}")
+    assert "is no broker address: write host:port" in found
+
+
+@pytest.mark.parametrize("servers", ["a:1", "a.b-c:9092, d:1", "[::1]:9092"])
+def test_brokers_are_hosts_and_ports(tmp_path: Path, servers: str) -> None:
+    config = load_text(tmp_path, f"kafka: {{bootstrap_servers: '{servers}'}}\n{A_ROUTE}")
+    assert config.kafka.bootstrap_servers == servers
+
+
+@pytest.mark.parametrize("key", sorted(KEYS))
+def test_keys_of_later_versions_are_refused_by_name(tmp_path: Path, key: str) -> None:
+    *sections, name = key.split(".")
+    reads = "consume" in sections
+    purpose = {"consume": {"topics": ["a"]}} if reads else {"produce": {"topic": "a"}}
+    data: dict[str, Any] = {"kafka": {"bootstrap_servers": "a:1"}, "routes": [{"route": "GET /a", **purpose}]}
+    here = data
+    for section in sections:
+        here = here[0] if section == "*" else here.setdefault(section, {})  # type: ignore[index]
+    here[name] = 1
+    (found,) = mistakes(tmp_path, yaml.safe_dump(data))
+    assert found.endswith(f"{name} is not in this version: leave it out")
+
+
+@pytest.mark.parametrize(
+    ("route", "mistake"),
+    [
+        ("{route: POST /a, prodce: {topic: a}}", "prodce: unknown key, did you mean produce?"),
+        ("{produce: {topic: a}}", "route: is missing"),
+        ("{route: PSOT /a, produce: {topic: a}}", "route: 'PSOT' is no method: write one of GET, POST"),
+        ("{route: POST /a, name: 'a b', produce: {topic: a}}", "name: 'a b' is no name"),
+        ("{route: POST /a, produce: [topic]}", "produce: is a list, must be a mapping (key: value)"),
+    ],
+)
+def test_a_wrong_route_is_told_with_what_would_be_right(tmp_path: Path, route: str, mistake: str) -> None:
+    (found,) = mistakes(tmp_path, with_routes(f"- {route}"))
+    assert found.split(": ", 1)[1].startswith(f"routes[0].{mistake}")
+
+
+def test_a_route_that_is_no_mapping_is_told_so(tmp_path: Path) -> None:
+    (found,) = mistakes(tmp_path, with_routes("- POST /a"))
+    assert found == "3:5: routes[0]: is 'POST /a', must be a mapping (key: value)"
+
+
+@pytest.mark.parametrize(
+    ("produce", "mistake"),
+    [
+        ("", "topic: is missing"),
+        ("topic: ..", "topic: '..' is no topic name"),
+        ("topic: 5", "topic: is 5, must be text: put it in quotes"),
+        ("topic: a, key: 5", "key: is 5, must be text: put it in quotes"),
+        ("topic: a, partition: true", "partition: is true, must be text: put it in quotes"),
+        ("topic: a, value: '{body.x}'", "value: a value template is not in this version"),
+        ("topic: a, headers: {'': x}", "headers.: '' is no header name"),
+        ("topic: a, content_types: json", "content_types: is 'json', must be a list"),
+        ("topic: a, content_types: [json]", "content_types[0]: 'json' is no media type"),
+        ("topic: a, timeout_ms: 0", "timeout_ms: is 0, must be more than 0"),
+        ("topic: a, partitioner: murmur3", "partitioner: is 'murmur3', must be 'murmur2' or 'consistent_random'"),
+        ("topic: a, on_outage: wait", "on_outage: is 'wait', must be 'reject'"),
+        ("topic: a, on_outage: spool", "on_outage: this value is not in this version, must be 'reject'"),
+    ],
+)
+def test_a_wrong_produce_is_told_with_what_would_be_right(tmp_path: Path, produce: str, mistake: str) -> None:
+    (found,) = mistakes(tmp_path, with_routes(f"- {{route: POST /a, produce: {{{produce}}}}}"))
+    assert found.split(": ", 1)[1].startswith(f"routes[0].produce.{mistake}")
+
+
+@pytest.mark.parametrize(
+    ("response", "mistake"),
+    [
+        ("status: 500", "status: is 500, must be at most 399"),
+        ("headers: {a b: c}", "headers.a b: 'a b' is no HTTP header name"),
+        ("headers: {Content-Length: c}", "headers.Content-Length: Content-Length is the server's own header"),
+    ],
+)
+def test_a_wrong_response_is_told_with_what_would_be_right(tmp_path: Path, response: str, mistake: str) -> None:
+    (found,) = mistakes(tmp_path, with_routes(f"- {{route: POST /a, produce: {{topic: a}}, response: {{{response}}}}}"))
+    assert found.split(": ", 1)[1].startswith(f"routes[0].response.{mistake}")
+
+
+@pytest.mark.parametrize(
+    ("consume", "mistake"),
+    [
+        ("topics: []", "topics: has too few entries, must have at least 1"),
+        ("topics: a", "topics: is 'a', must be a list"),
+        ("topics: [a], group: ''", "group: is no group name"),
+        ("topics: [a], from: first", "from: is 'first', must be 'earliest' or 'latest'"),
+        ("topics: [a], from: '2024-01-01T00:00:00Z'", "from: this value is not in this version, must be 'earliest'"),
+    ],
+)
+def test_a_wrong_consume_is_told_with_what_would_be_right(tmp_path: Path, consume: str, mistake: str) -> None:
+    (found,) = mistakes(tmp_path, with_routes(f"- {{route: GET /a, consume: {{{consume}}}}}"))
+    assert found.split(": ", 1)[1].startswith(f"routes[0].consume.{mistake}")
+
+
+def test_no_routes_at_all_is_a_mistake(tmp_path: Path) -> None:
+    assert mistakes(tmp_path, HEAD + "routes: []\n") == ["2:9: routes: has too few entries, must have at least 1"]
