@@ -30,7 +30,7 @@ class Script:
     rounds: int = 16  # of each till through its articles
     tills_per_store: int = 4
     arrive_within_s: float = 25.0  # the last record to the last reader, leases that run out included
-    quiet_s: float = 6.0  # in which nothing may come again
+    quiet_s: float = 11.0  # in which nothing may come again: longer than the lease in retail.yaml
     drops: Mapping[str, Sequence[int]] = field(
         default_factory=lambda: {PRICING: (300, 900), RECOMMENDATION: (500,), DASHBOARD: (400, 1200)}
     )  # connections lost, each after so many records

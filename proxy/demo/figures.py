@@ -74,17 +74,17 @@ class Figures:
     def __init__(self, reads: Mapping[str, frozenset[str]], *, clock: Callable[[], float] = now_s) -> None:
         self._clock = clock
         self._reads = reads
-        self._topic_of: OrderedDict[str, tuple[str, float]] = OrderedDict()  # and when it was sent
+        self._sent: OrderedDict[str, tuple[str, float]] = OrderedDict()  # and when it was sent
         self._topics: defaultdict[str, Sent] = defaultdict(Sent)
         self._readers = {reader: Read() for reader in reads}
 
     def posting(self, topic: str, key: str, body: Body) -> None:
-        self._topic_of[body["event_id"]] = (topic, self._clock())
-        if len(self._topic_of) > REMEMBERED:
-            self._topic_of.popitem(last=False)
+        self._sent[body["event_id"]] = (topic, self._clock())
+        if len(self._sent) > REMEMBERED:
+            self._sent.popitem(last=False)
 
     def posted(self, event_id: str, outcome: Outcome, detail: str = "") -> None:
-        topic, _ = self._topic_of.get(event_id, ("", 0.0))
+        topic, _ = self._sent.get(event_id, ("", 0.0))
         sent = self._topics[topic]
         sent.written += outcome is Outcome.WRITTEN
         sent.refused += outcome is Outcome.REFUSED
@@ -95,7 +95,7 @@ class Figures:
         read.seen += 1
         if record.get("deliveries", 1) > 1:
             read.again += 1
-        elif known := self._topic_of.get(event_id(record) or ""):
+        elif known := self._sent.get(event_id(record) or ""):
             read.ours += 1
             read.latencies_s.append(self._clock() - known[1])
 

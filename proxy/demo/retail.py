@@ -13,7 +13,7 @@ TOPICS = (STOCK, PROMOTIONS, SALES, RESTOCK, PRICES)
 
 INVENTORY = "inventory"
 PRICING = "pricing"
-RECOMMENDATION = "recommendation"
+RECOMMENDATION = "recommendations"
 DASHBOARD = "dashboard"
 READS = {
     INVENTORY: frozenset({STOCK, SALES}),
@@ -28,32 +28,34 @@ class Article:
     sku: str
     name: str
     price_cents: int
+    most: int  # pieces that a customer takes at once
 
 
+MOST = 4
 ASSORTMENT = tuple(
-    Article(f"A-{number:03}", name, price_cents)
-    for number, (name, price_cents) in enumerate(
+    Article(f"A-{number:03}", name, price_cents, most)
+    for number, (name, price_cents, most) in enumerate(
         [
-            ("Espresso beans", 1290),
-            ("Green tea", 690),
-            ("Oat drink", 219),
-            ("Sourdough loaf", 450),
-            ("Butter", 299),
-            ("Mountain cheese", 890),
-            ("Tomatoes", 349),
-            ("Basil", 199),
-            ("Olive oil", 1190),
-            ("Spaghetti", 179),
-            ("Pesto", 379),
-            ("Red lentils", 259),
-            ("Basmati rice", 429),
-            ("Dark chocolate", 249),
-            ("Hazelnuts", 499),
-            ("Honey", 649),
-            ("Apples", 299),
-            ("Bananas", 189),
-            ("Sparkling water", 79),
-            ("Orange juice", 329),
+            ("Espresso beans", 1290, 1),
+            ("Green tea", 690, 1),
+            ("Oat drink", 219, MOST),
+            ("Sourdough loaf", 450, 2),
+            ("Butter", 299, 2),
+            ("Mountain cheese", 890, 1),
+            ("Tomatoes", 349, MOST),
+            ("Basil", 199, 3),
+            ("Olive oil", 1190, 1),
+            ("Spaghetti", 179, 3),
+            ("Pesto", 379, 2),
+            ("Red lentils", 259, 2),
+            ("Basmati rice", 429, 1),
+            ("Dark chocolate", 249, MOST),
+            ("Hazelnuts", 499, 2),
+            ("Honey", 649, 1),
+            ("Apples", 299, MOST),
+            ("Bananas", 189, MOST),
+            ("Sparkling water", 79, MOST),
+            ("Orange juice", 329, 3),
         ],
         start=1,
     )

@@ -187,9 +187,10 @@ class ScriptedBridge:
         return request.headers.get("Last-Event-ID")
 
     async def _prepare(self, request: web.Request) -> web.StreamResponse:
-        answer = web.StreamResponse()
+        media_type = request.headers["Accept"]
+        answer = web.StreamResponse(headers={"Content-Type": media_type})
         await answer.prepare(request)
-        await answer.write(b"retry: 10\n\n" if "event-stream" in request.headers["Accept"] else b"\n")
+        await answer.write(b"retry: 10\n\n" if media_type == "text/event-stream" else b"\n")
         return answer
 
     async def _wait(self) -> None:

@@ -218,8 +218,13 @@ async def test_records_that_are_none_of_the_demos_disturb_no_reader(
     bridge: ScriptedBridge, http: aiohttp.ClientSession, sender: Sender, journal: Journal
 ) -> None:
     strangers: list[tuple[Any, Any]] = [
-        (None, None), ({"base64": "gA:="}, {"quantity": 1}), ("no colon", "text"), ("a:b", 7), ("a:b", {}), ("a:b", {"quantity": "many"})
-    ]  # fmt: skip
+        (None, None),
+        ({"base64": "gA:="}, {"quantity": 1}),
+        ("no colon", "text"),
+        ("a:b", 7),
+        ("a:b", {}),
+        ("a:b", {"quantity": "many"}),
+    ]
     for topic in (STOCK, SALES):
         for key, value in strangers:
             await bridge.append(topic, key, value)

@@ -8,10 +8,9 @@ from collections.abc import AsyncIterator, Sequence
 from random import Random
 
 from proxy.demo.clients.post import Sender
-from proxy.demo.retail import PROMOTIONS, SALES, STOCK, Article, Shelf
+from proxy.demo.retail import MOST, PROMOTIONS, SALES, STOCK, Article, Shelf
 
 DELIVERY = 40  # pieces: a shelf is filled up to this
-LOWEST = 4  # pieces: no customer takes more at once
 
 
 class Till:
@@ -22,7 +21,7 @@ class Till:
         self._articles = articles
         self._sender = sender
         self._dice = dice
-        self._left = {article.sku: dice.randint(LOWEST, DELIVERY) for article in articles}
+        self._left = {article.sku: dice.randint(MOST, DELIVERY) for article in articles}
 
     def __repr__(self) -> str:
         return f"<Till {self._store} {len(self._articles)} articles>"
@@ -32,7 +31,7 @@ class Till:
         for article in self._articles:
             await self._sell(article)
             yield
-            emptied = self._left[article.sku] < LOWEST
+            emptied = self._left[article.sku] < MOST
             if emptied or self._dice.random() < 0.5:
                 await self._count(article)
                 yield
@@ -43,7 +42,7 @@ class Till:
                 yield
 
     async def _sell(self, article: Article) -> None:
-        sold = self._dice.randint(1, LOWEST)
+        sold = self._dice.randint(1, article.most)
         self._left[article.sku] -= sold
         await self._post("sales", SALES, article, quantity=sold, price_cents=article.price_cents)
 
