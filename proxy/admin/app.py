@@ -21,6 +21,7 @@ from proxy.admin.openapi import openapi
 from proxy.admin.operations import Operations
 from proxy.admin.problem import BadConfiguration, NotReady, failed, not_served, refused
 from proxy.admin.states import group_states, route_states
+from proxy.config.mistake import ConfigMistakes
 from proxy.errors import ProxyError
 from proxy.observe.exposition import render
 
@@ -85,11 +86,12 @@ class _Endpoints:
         return _json({"groups": group_states(self._operations.groups())})
 
     async def reload(self, request: Request) -> Response:
-        reloaded = await self._operations.reload()
-        if reloaded.mistakes:
-            detail = f"The old configuration stays in force. In the file: {len(reloaded.mistakes)} to put right."
-            raise BadConfiguration(detail, extra={"mistakes": reloaded.mistakes})
-        return _json({"changed": reloaded.changed})
+        try:
+            changed = await self._operations.reload()
+        except ConfigMistakes as exc:
+            detail = f"The old configuration stays in force. In the file: {len(exc.mistakes)} to put right."
+            raise BadConfiguration(detail, extra={"mistakes": [str(mistake) for mistake in exc.mistakes]}) from None
+        return _json({"changed": changed})
 
 
 def _json(document: Any) -> Response:

@@ -51,14 +51,6 @@ class GroupState:
     redeliveries: int
 
 
-@dataclass(frozen=True, slots=True)
-class Reloaded:
-    """What a reload did. With `mistakes` (`file:line:column: path: …`, each) nothing has changed."""
-
-    changed: Sequence[str] = ()  # for people: "route orders: added"
-    mistakes: Sequence[str] = ()
-
-
 class Operations(Protocol):
     """The running bridge, as an operator sees it. Nothing here waits for Kafka but `reload`."""
 
@@ -82,6 +74,9 @@ class Operations(Protocol):
         """All metrics (`Metrics.snapshot`)."""
         ...
 
-    async def reload(self) -> Reloaded:
-        """Read the file again and put it in force, or, with mistakes, leave everything as it is."""
+    async def reload(self) -> Sequence[str]:
+        """Read the file again, put it in force, and say for people what changed ("route orders: added"), a line each.
+
+        Raises ConfigMistakes, and then everything stays as it is.
+        """
         ...

@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import typer
@@ -21,7 +23,8 @@ def check_live(config: Config, sample: Path | None, route: str | None) -> bool:
     """Print what the cluster says and what samples become. False if anything would fail. Raises CommandFailed."""
     chosen = _chosen(config, route, only_one=sample is not None)
     body = _read(sample) if sample else None
-    cluster, settings = asyncio.run(_ask(config))
+    with _silent_client():
+        cluster, settings = asyncio.run(_ask(config))
     findings = judge(config, cluster, settings)
     typer.echo("\nThe cluster")
     print_table(("", "WHAT", "HOW IT IS"), [(one.level, one.subject, one.detail) for one in findings])
@@ -31,8 +34,17 @@ def check_live(config: Config, sample: Path | None, route: str | None) -> bool:
     return all(taken) and not any(one.level == "fail" for one in findings)
 
 
+@contextmanager
+def _silent_client() -> Iterator[None]:
+    """What the Kafka client would log on the way, our own message says better."""
+    client = logging.getLogger("aiokafka")
+    level = client.level
+    client.setLevel(logging.CRITICAL)
+    yield
+    client.setLevel(level)
+
+
 async def _ask(config: Config) -> tuple[ClusterAnswer, SettingsAnswer]:
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # what it would say, the message below says
     servers = config.kafka.bootstrap_servers
     client = KafkaSettings(servers, client_id="stepbridge-check").client()
     try:

@@ -16,34 +16,47 @@ TIMEOUT_S = 10.0
 
 
 def show_routes(admin: str, *, as_json: bool) -> int:
-    return _show(admin, "/admin/routes", as_json, _print_routes)
+    return _show(admin, "routes", as_json, _print_routes)
 
 
 def show_groups(admin: str, *, as_json: bool) -> int:
-    return _show(admin, "/admin/groups", as_json, _print_groups)
+    return _show(admin, "groups", as_json, _print_groups)
 
 
 def reload_bridge(admin: str) -> int:
     """Print what changed, or the mistakes that kept it from changing."""
-    status, document = ask(admin, "/admin/reload", "POST")
-    if "mistakes" in document:
+    status, document = _ask(admin, "reload", "POST")
+    if status == 422 and "mistakes" in document:
         typer.echo("\n".join(document["mistakes"]))
         return MISTAKES
-    _expect_ok(status, document)
-    typer.echo("\n".join(document["changed"]) or "nothing changed")
+    changed = _member(admin, "changed", status, document)
+    typer.echo("\n".join(changed) or "nothing changed")
     return OK
 
 
-def ask(admin: str, path: str, method: str = "GET") -> tuple[int, dict[str, Any]]:
-    """Status and document of one request to the admin side. Raises CommandFailed."""
-    url = (admin if "://" in admin else f"http://{admin}").rstrip("/") + path
+def _show(admin: str, what: str, as_json: bool, show: Callable[[list[Any]], None]) -> int:
+    status, document = _ask(admin, what, "GET")
+    states = _member(admin, what, status, document)
+    if as_json:
+        typer.echo(orjson.dumps(document, option=orjson.OPT_INDENT_2))
+    else:
+        show(states)
+    return OK
+
+
+# ---- asking
+
+
+def _ask(admin: str, what: str, method: str) -> tuple[int, dict[str, Any]]:
+    """Status and document of one request to the admin side. Raises CommandFailed if there is none."""
+    url = (admin if "://" in admin else f"http://{admin}").rstrip("/") + f"/admin/{what}"
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # an operator's proxy does not know the way
     try:
         with opener.open(urllib.request.Request(url, method=method), timeout=TIMEOUT_S) as answer:
-            return answer.status, _document(url, answer.read())
+            return answer.status, _document(admin, answer.read())
     except urllib.error.HTTPError as exc:
         with exc:
-            return exc.code, _document(url, exc.read())
+            return exc.code, _document(admin, exc.read())
     except (OSError, http.client.HTTPException, ValueError) as exc:
         reason = exc.reason if isinstance(exc, urllib.error.URLError) else exc
         raise CommandFailed(
@@ -51,55 +64,69 @@ def ask(admin: str, path: str, method: str = "GET") -> tuple[int, dict[str, Any]
         ) from exc
 
 
-def _document(url: str, body: bytes) -> dict[str, Any]:
+def _document(admin: str, body: bytes) -> dict[str, Any]:
     try:
         document = orjson.loads(body)
     except orjson.JSONDecodeError:
         document = None
     if not isinstance(document, dict):
-        raise CommandFailed(
-            f"what answers at {url} is no bridge's admin side (by default on port 9090). Use --admin URL."
-        )
+        raise _stranger(admin)
     return document
 
 
-def _show(admin: str, path: str, as_json: bool, show: Callable[[dict[str, Any]], None]) -> int:
-    status, document = ask(admin, path)
-    _expect_ok(status, document)
-    if as_json:
-        typer.echo(orjson.dumps(document, option=orjson.OPT_INDENT_2))
+def _member(admin: str, name: str, status: int, document: dict[str, Any]) -> list[Any]:
+    """The list that a 200 brings. Raises CommandFailed with what another answer says."""
+    if status != 200 and "detail" in document:
+        raise CommandFailed(f"the bridge answered {status}: {document['detail']}")
+    if not isinstance(document.get(name), list):
+        raise _stranger(admin)
+    members: list[Any] = document[name]
+    return members
+
+
+def _stranger(admin: str) -> CommandFailed:
+    return CommandFailed(f"what answers at {admin} is no bridge's admin side (by default on port 9090): --admin URL")
+
+
+# ---- tables
+
+
+def _print_routes(routes: list[dict[str, Any]]) -> None:
+    if on_terminal():
+        print_table(("ROUTE", "TOPICS", "STATE", "ANSWERED", "OPEN"), [_stacked(route) for route in routes])
     else:
-        show(document)
-    return OK
+        headings = ("NAME", "METHOD", "PATH", "TOPICS", "GROUP", "STATE", "DETAIL", "ANSWERED", "OPEN")
+        print_table(headings, [_flat(route) for route in routes])
 
 
-def _expect_ok(status: int, document: dict[str, Any]) -> None:
-    if status != 200:
-        raise CommandFailed(f"the bridge answered {status}: {document.get('detail', document)}")
-
-
-def _print_routes(document: dict[str, Any]) -> None:
-    headings = ("ROUTE", "TOPICS", "STATE", "ANSWERED", "OPEN")
-    between = "\n" if on_terminal() else " "
-    print_table(headings, [tuple(map(between.join, _route(route))) for route in document["routes"]])
-
-
-def _route(route: dict[str, Any]) -> tuple[list[str], ...]:
-    """The cells of a row, each as its lines."""
-    group = [f"  for {route['group']}"] if route["group"] else []
-    detail = [route["detail"]] if route["detail"] else []
+def _stacked(route: dict[str, Any]) -> tuple[str, ...]:
+    topics = [f"{ARROWS[route['kind']]} {topic}" for topic in route["topics"]]
     return (
-        [f"{route['method']} {route['path']}", f"  {route['name']}"],
-        [f"{ARROWS[route['kind']]} {topic}" for topic in route["topics"]] + group,
-        [route["state"], *detail],
-        [f"{status}: {count}" for status, count in sorted(route["requests"].items())],
-        [str(route["in_flight"] + route["open_streams"])],
+        f"{route['method']} {route['path']}\n  {route['name']}",
+        "\n".join([*topics, *([f"  for {route['group']}"] if route["group"] else [])]),
+        "\n".join(filter(None, (route["state"], route["detail"]))),
+        "\n".join(_answered(route)),
+        _open(route),
     )
 
 
-def _print_groups(document: dict[str, Any]) -> None:
+def _flat(route: dict[str, Any]) -> tuple[str, ...]:
+    named = (route["name"], route["method"], route["path"], ",".join(route["topics"]), route["group"] or "")
+    return (*named, route["state"], route["detail"], " ".join(_answered(route)), _open(route))
+
+
+def _answered(route: dict[str, Any]) -> list[str]:
+    """How often each status was answered."""
+    return [f"{status}:{count}" for status, count in sorted(route["requests"].items())]
+
+
+def _open(route: dict[str, Any]) -> str:
+    return str(route["in_flight"] + route["open_streams"])
+
+
+def _print_groups(groups: list[dict[str, Any]]) -> None:
     headings = ("GROUP", "PARTITIONS", "LAG", "LEASED", "OLDEST", "WAITING", "REDELIVERED")
-    print_table(headings, [_group(group) for group in document["groups"]])
+    print_table(headings, [_group(group) for group in groups])
 
 
 def _group(group: dict[str, Any]) -> tuple[str, ...]:

@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from proxy.admin.operations import Dependency, GroupState, Reloaded, RouteState
+from proxy.admin.operations import Dependency, GroupState, RouteState
+from proxy.config.mistake import ConfigMistakes
 from proxy.config.model import Config
 from proxy.observe.metrics import Metrics, Snapshot
 
@@ -30,7 +31,7 @@ class ScriptedOperations:
     route_states: Mapping[str, RouteState] = field(default_factory=dict)
     group_states: Sequence[GroupState] = ()
     metrics: Metrics = field(default_factory=Metrics)
-    next_reload: Reloaded = Reloaded()
+    next_reload: Sequence[str] | ConfigMistakes = ()
     reloads: int = 0
 
     def config(self) -> Config:
@@ -51,6 +52,8 @@ class ScriptedOperations:
     def snapshot(self) -> Snapshot:
         return self.metrics.snapshot()
 
-    async def reload(self) -> Reloaded:
+    async def reload(self) -> Sequence[str]:
         self.reloads += 1
+        if isinstance(self.next_reload, ConfigMistakes):
+            raise self.next_reload
         return self.next_reload

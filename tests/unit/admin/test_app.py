@@ -9,7 +9,8 @@ import httpx
 import pytest
 
 from proxy.admin.app import admin_app
-from proxy.admin.operations import Dependency, GroupState, PartitionState, Reloaded, RouteState
+from proxy.admin.operations import Dependency, GroupState, PartitionState, RouteState
+from proxy.config.mistake import ConfigMistakes, Mistake
 from tests.unit.admin.scripted import ScriptedOperations
 
 
@@ -166,7 +167,7 @@ async def test_the_configured_routes_are_described_as_openapi(admin: httpx.Async
 
 
 async def test_a_reload_says_what_changed(admin: httpx.AsyncClient, operations: ScriptedOperations) -> None:
-    operations.next_reload = Reloaded(changed=["route post-orders: changed"])
+    operations.next_reload = ["route post-orders: changed"]
     answer = await admin.post("/admin/reload")
     assert (answer.status_code, answer.json()) == (200, {"changed": ["route post-orders: changed"]})
 
@@ -174,11 +175,10 @@ async def test_a_reload_says_what_changed(admin: httpx.AsyncClient, operations: 
 async def test_a_bad_file_is_refused_with_all_its_mistakes(
     admin: httpx.AsyncClient, operations: ScriptedOperations
 ) -> None:
-    mistakes = ["b.yaml:4:3: routes[0]: is wrong", "b.yaml:9:3: routes[0]: is wrong"]
-    operations.next_reload = Reloaded(mistakes=mistakes)
+    operations.next_reload = ConfigMistakes(Mistake("b.yaml", line, 3, "routes[0]", "is wrong") for line in (4, 9))
     answer = await admin.post("/admin/reload")
     assert_problem(answer, 422, "bad_configuration")
-    assert answer.json()["mistakes"] == mistakes
+    assert answer.json()["mistakes"] == ["b.yaml:4:3: routes[0]: is wrong", "b.yaml:9:3: routes[0]: is wrong"]
 
 
 async def test_another_sites_page_cannot_reload(admin: httpx.AsyncClient, operations: ScriptedOperations) -> None:
