@@ -9,6 +9,7 @@ import math
 import time
 from collections import defaultdict, deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -86,7 +87,7 @@ class ScriptedBridge:
         self.headers: list[dict[str, str]] = []  # of each stream request
         self._tamper = tamper
         self._streams = 0
-        self._news = asyncio.Condition()
+        self._news = asyncio.Event()  # set, and replaced, at every append
 
     def app(self) -> web.Application:
         app = web.Application()
@@ -116,8 +117,8 @@ class ScriptedBridge:
         for name, group in self.groups.items():
             if topic in retail.READS[name]:
                 group.waiting.append({**record, "deliveries": 0})
-        async with self._news:
-            self._news.notify_all()
+        self._news.set()
+        self._news = asyncio.Event()
 
     async def poll(self, request: web.Request) -> web.Response:
         wait_s = float(request.headers["Prefer"].removeprefix("wait="))
@@ -194,11 +195,8 @@ class ScriptedBridge:
         return answer
 
     async def _wait(self) -> None:
-        async with self._news:
-            try:
-                await asyncio.wait_for(self._news.wait(), HEARTBEAT_S)
-            except TimeoutError:
-                return
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._news.wait(), HEARTBEAT_S)
 
 
 def _sse(record: Record, position: str) -> bytes:
