@@ -37,9 +37,8 @@ class ProducerBatch:
         self.builder = BatchBuilder(limit_bytes, 0)
 
     def append(self, record: Record, timestamp_ms: int) -> bool:
-        taken = self.builder.append(
-            timestamp=timestamp_ms, key=record.key, value=record.value, headers=record.headers
-        )
+        headers = record.headers if isinstance(record.headers, list) else list(record.headers)
+        taken = self.builder.append(timestamp=timestamp_ms, key=record.key, value=record.value, headers=headers)
         return taken is not None
 
 

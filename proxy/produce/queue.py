@@ -18,9 +18,12 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 
 from proxy.clock import now_s, wall_ms
-from proxy.errors import NotWritten, OutcomeUnknown, ProxyError
+from proxy.errors import NotWritten, OutcomeUnknown, ProxyError, Unprocessable
+from proxy.observe.logs import logger
 from proxy.record import Partition, Receipt, Record, Topic
 from proxy.seams import Batch, Batches, Written
+
+log = logger("produce")
 
 
 class Entry:
@@ -91,8 +94,11 @@ class PartitionQueue:
             while self._waiting:
                 await self._batches.ready()
                 await self._send_one()
-        except ProxyError as exc:  # the topic has gone since, or there will be no producer any more
+        except ProxyError as exc:  # the topic has gone since
             self._settle_all(self._drop_waiting(), exc)
+        except Exception as exc:  # noqa: BLE001 - nobody may be left without an answer
+            log.error("queue_failed", topic=self.partition.topic, partition=self.partition.partition, exc=exc)
+            self._settle_all(self._drop_waiting(), NotWritten("The bridge failed; nothing was written. Try again."))
         finally:
             self._task = None
             self._unwatch()
@@ -106,10 +112,9 @@ class PartitionQueue:
             written = await self._batches.send(batch, self.partition)
         except ProxyError as exc:
             self._settle_all(self._in_flight, exc)
-        except Exception as exc:
-            # A batch that met a fault of ours may or may not have left: only "unknown" is true of it.
-            unknown = OutcomeUnknown(f"The bridge failed while {self.partition.topic!r} was being written: {exc!r}.")
-            self._settle_all(self._in_flight, unknown)
+        except Exception as exc:  # noqa: BLE001 - it may or may not have left: only "unknown" is true of it
+            log.error("batch_failed", topic=self.partition.topic, partition=self.partition.partition, exc=exc)
+            self._settle_all(self._in_flight, OutcomeUnknown(_UNKNOWN.format(topic=self.partition.topic)))
         else:
             self._settle_written(written)
         finally:
@@ -122,9 +127,13 @@ class PartitionQueue:
             entry = self._waiting[0]
             if not entry.receipt.done():
                 entry.timestamp_ms = now_ms if entry.record.timestamp_ms is None else entry.record.timestamp_ms
-                if not batch.append(entry.record, entry.timestamp_ms):
-                    return
-                self._in_flight.append(entry)
+                try:
+                    if not batch.append(entry.record, entry.timestamp_ms):
+                        return
+                    self._in_flight.append(entry)
+                except Exception as exc:  # noqa: BLE001 - a record that cannot be encoded is its sender's trouble alone
+                    log.error("record_not_encoded", topic=self.partition.topic, exc=exc)
+                    entry.receipt.set_exception(Unprocessable("The record cannot be encoded. Nothing was written."))
             self._waiting.popleft()
             self.waiting_bytes -= entry.size_bytes
 

@@ -4,7 +4,7 @@ Nothing that the broker would refuse is queued (`_refuse`): one refused record w
 the partition's sequence for everybody behind it.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 
 from proxy.clock import Deadline
 from proxy.errors import FieldInvalid, KafkaAway, KeyRequired, RecordTooLarge, TopicMissing
@@ -18,10 +18,10 @@ class ProduceQueues:
     """All partition queues of this process (the Submitter of `seams.py`)."""
 
     def __init__(self, topics: Topics, batches: Batches, hash_of: Mapping[str, Callable[[bytes], int]]) -> None:
-        """`hash_of` names each topic's key hash; a topic that is not in it takes the one under ``""``."""
+        """`hash_of` names each topic's key hash (`kafka/partitioner.py`)."""
         self._topics = topics
         self._batches = batches
-        self._hash_of = hash_of
+        self.hash_of = hash_of
         self._queues: dict[tuple[str, int], PartitionQueue] = {}
         self._partitioners: dict[str, Partitioner] = {}
 
@@ -46,9 +46,13 @@ class ProduceQueues:
         for queue in self._queues.values():
             await queue.close()
 
-    def queues(self) -> Iterator[PartitionQueue]:
-        """Every queue that has been used, for metrics."""
-        return iter(self._queues.values())
+    def by_topic(self) -> Mapping[str, tuple[int, int, int]]:
+        """For each topic that was written to: records waiting, their bytes, batches in flight."""
+        sums: dict[str, tuple[int, int, int]] = {}
+        for (topic, _), queue in self._queues.items():
+            records, size_bytes, batches = sums.get(topic, (0, 0, 0))
+            sums[topic] = records + queue.waiting, size_bytes + queue.waiting_bytes, batches + (queue.in_flight > 0)
+        return sums
 
     def _choose(self, record: Record, topic: Topic) -> int:
         if record.partition is not None:
@@ -59,8 +63,7 @@ class ProduceQueues:
             return record.partition
         partitioner = self._partitioners.get(topic.name)
         if partitioner is None:
-            hash_of = self._hash_of.get(topic.name) or self._hash_of[""]
-            partitioner = self._partitioners[topic.name] = Partitioner(hash_of)
+            partitioner = self._partitioners[topic.name] = Partitioner(self.hash_of[topic.name])
         if record.key is not None:
             return partitioner.of_key(record.key, topic.partitions)
         queue = self._queues.get((topic.name, partitioner.sticky))

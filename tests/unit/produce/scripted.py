@@ -13,12 +13,15 @@ from proxy.seams import Batch, Written
 @dataclass
 class ScriptedBatch:
     most: int
+    poison: bytes | None = None
     records: list[Record] = field(default_factory=list)
     timestamps: list[int] = field(default_factory=list)
 
     def append(self, record: Record, timestamp_ms: int) -> bool:
         if len(self.records) >= self.most:
             return False
+        if record.value == self.poison:
+            raise ValueError("cannot be encoded")
         self.records.append(record)
         self.timestamps.append(timestamp_ms)
         return True
@@ -36,18 +39,19 @@ class Sent:
 class ScriptedBatches:
     """`seams.Batches`. `sent` holds each batch handed over, in order."""
 
-    def __init__(self, *, most: int = 1_000) -> None:
+    def __init__(self, *, most: int = 1_000, poison: bytes = b"\0") -> None:
         self.sent: list[Sent] = []
         self.is_ready = asyncio.Event()
         self.is_ready.set()
         self._most = most
+        self._poison = poison
         self._arrived = asyncio.Condition()
 
     async def ready(self) -> None:
         await self.is_ready.wait()
 
     def open(self, topic: Topic) -> Batch:
-        return ScriptedBatch(self._most)
+        return ScriptedBatch(self._most, self._poison)
 
     async def send(self, batch: Batch, partition: Partition) -> Written:
         assert isinstance(batch, ScriptedBatch)

@@ -3,7 +3,7 @@ import asyncio
 import pytest
 
 from proxy.clock import now_s
-from proxy.errors import NotWritten, OutcomeUnknown, RecordTooLarge
+from proxy.errors import NotWritten, OutcomeUnknown, RecordTooLarge, Unprocessable
 from proxy.produce.queue import PartitionQueue
 from proxy.record import Partition, Receipt, Record, Topic
 from proxy.seams import Written
@@ -155,3 +155,26 @@ async def test_closing_ends_the_task_that_waits_for_a_producer() -> None:
     assert not queue.busy
     await queue.close()
     assert queue.waiting == 0
+
+
+async def test_a_record_that_cannot_be_encoded_costs_its_neighbours_nothing() -> None:
+    batches = ScriptedBatches(poison=b"bad")
+    queue = queue_on(batches)
+    before, bad, after = put(queue, b"1"), put(queue, b"bad"), put(queue, b"2")
+    sent = await batches.until(1)
+    assert sent.values == [b"1", b"2"]
+    sent.answer.set_result(Written(0, None))
+    assert [(await before).offset, (await after).offset] == [0, 1]
+    with pytest.raises(Unprocessable):
+        await bad
+
+
+async def test_nobody_is_left_without_an_answer_whatever_fails() -> None:
+    def fails() -> Topic:
+        raise ZeroDivisionError
+
+    queue = PartitionQueue(fails, Partition("sales", 0), ScriptedBatches())
+    with pytest.raises(NotWritten):
+        await put(queue, b"1")
+    with pytest.raises(NotWritten):
+        await put(queue, b"2")

@@ -15,7 +15,7 @@ COMPACTED = Topic("compacted", partitions=1, compacted=True)
 
 
 def queues_on(batches: ScriptedBatches) -> ProduceQueues:
-    return ProduceQueues(KnownTopics(PLAIN, COMPACTED), batches, {"": zlib.crc32})
+    return ProduceQueues(KnownTopics(PLAIN, COMPACTED), batches, {"plain": zlib.crc32, "compacted": zlib.crc32})
 
 
 @pytest.mark.parametrize(
