@@ -11,16 +11,18 @@ from rich.console import Console
 
 from proxy.clock import Deadline
 from proxy.demo.clients.stores import Till
+from proxy.demo.clients.stream import Stream
 from proxy.demo.crew import Crew
 from proxy.demo.disturbance import Doubts, Drops
 from proxy.demo.journal import Journal
+from proxy.demo.process import DemoFailed
 from proxy.demo.report import print_verdict
 from proxy.demo.retail import DASHBOARD, PRICING, READS, RECOMMENDATION
 from proxy.demo.stage import Options, Say, client_session, set_stage
 from proxy.demo.verdict import Verdict, judge
 
 LOOK_EVERY_S = 0.1
-JOIN_WITHIN_S = 10.0
+OPEN_WITHIN_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,7 @@ async def play(http: aiohttp.ClientSession, script: Script, say: Say) -> Verdict
 
 async def _perform(crew: Crew, journal: Journal, script: Script, say: Say) -> None:
     """Everything is sent, everything arrives, and then for a while nothing may come again."""
-    await asyncio.wait_for(crew.dashboard.stream.opened.wait(), JOIN_WITHIN_S)  # it sees what is sent from then on
+    await _open(crew.dashboard.stream)  # it has no group: it sees what is sent from here on
     say("the stores begin to send")
     tills = crew.tills(per_store=script.tills_per_store, dice=Random(1))
     await asyncio.gather(*(_work(till, script.rounds) for till in tills))
@@ -72,6 +74,13 @@ async def _perform(crew: Crew, journal: Journal, script: Script, say: Say) -> No
         stream.drop()
     say(f"for another {script.quiet_s:g} s nothing may come again")
     await asyncio.sleep(script.quiet_s)
+
+
+async def _open(stream: Stream) -> None:
+    try:
+        await asyncio.wait_for(stream.opened.wait(), OPEN_WITHIN_S)
+    except TimeoutError:
+        raise DemoFailed(f"{stream!r} did not open within {OPEN_WITHIN_S:g} s: {stream.trouble}") from None
 
 
 async def _work(till: Till, rounds: int) -> None:

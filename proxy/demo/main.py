@@ -21,7 +21,7 @@ def main(options: Options, *, check_only: bool) -> int:
     try:
         return asyncio.run(_until_signal(_play(options, console, check_only=check_only)))
     except DemoFailed as error:
-        console.print(f"The demo cannot go on: {error}", markup=False, highlight=False, style="red")
+        console.print(f"The demo cannot go on: {error}", markup=False, highlight=False, soft_wrap=True, style="red")
         return 1
     except asyncio.CancelledError:
         console.print("The demo has ended." if not check_only else "The check was interrupted: it proves nothing.")

@@ -46,6 +46,7 @@ class Stream:
         self.last_id = ""  # of the last event that was dealt with
         self.opened = asyncio.Event()
         self.connections = 0
+        self.trouble = ""  # why it is not connected, or was not when it last tried
 
     def __repr__(self) -> str:
         return f"<Stream {self._path} connections={self.connections} last_id={self.last_id[:16]!r}>"
@@ -58,12 +59,10 @@ class Stream:
                 async with self._http.get(self._path, headers=self._headers()) as answer:
                     if answer.status == 200:
                         await self._read(answer, handle)
-                    elif answer.status == 410:  # retention has passed our position: begin anew, at the end
-                        self.last_id = ""
                     else:
-                        pause_s = retry_after_s(answer, otherwise_s=pause_s)
-            except (aiohttp.ClientError, TimeoutError):
-                pass  # the connection is gone, or could not be made: come back
+                        pause_s = await self._refused(answer, pause_s)
+            except (aiohttp.ClientError, TimeoutError) as error:  # lost, or nobody there: come back
+                self.trouble = f"{type(error).__name__}: {error}"
             await asyncio.sleep(pause_s)
 
     def drop(self) -> None:
@@ -74,6 +73,13 @@ class Stream:
     def _headers(self) -> dict[str, str]:
         headers = {"Accept": self._lines.accept}
         return headers | ({"Last-Event-ID": self.last_id} if self.last_id else {})
+
+    async def _refused(self, answer: aiohttp.ClientResponse, pause_s: float) -> float:
+        """Note why; the seconds after which to try again."""
+        self.trouble = f"{answer.status} {(await answer.text())[:300]}"
+        if answer.status == 410:  # retention has passed our position: begin anew, at the end
+            self.last_id = ""
+        return retry_after_s(answer, otherwise_s=pause_s)
 
     async def _read(self, answer: aiohttp.ClientResponse, handle: Callable[[Event], Awaitable[None]]) -> None:
         self._answer = answer
