@@ -46,7 +46,7 @@ def _silent_client() -> Iterator[None]:
 
 async def _ask(config: Config) -> tuple[ClusterAnswer, SettingsAnswer]:
     servers = config.kafka.bootstrap_servers
-    client = KafkaSettings(servers, client_id="stepbridge-check").client()
+    client = KafkaSettings(servers, client_id="stepbridge-check", request_timeout_ms=5_000).client()
     try:
         async with asyncio.timeout(TIMEOUT_S):
             cluster = await ask_cluster(client, topics_of(config))

@@ -140,8 +140,17 @@ def test_a_snapshot_has_every_metric_of_the_catalogue_under_its_label_values() -
 
 def test_a_snapshot_stays_as_it_was_while_the_bridge_works_on() -> None:
     metrics = Metrics()
+    work = (
+        lambda: metrics.loop_lag(0.5),
+        lambda: metrics.route("orders").answered(201, 0.002),
+        lambda: metrics.route("orders").produced("written", 1, 250, 0.002),
+        lambda: metrics.route("orders").delivered(1, 250),
+        lambda: metrics.kafka_error("send", "KafkaTimeoutError"),
+    )
+    for once in work:
+        once()
     snapshot = metrics.snapshot()
     before = str(snapshot)
-    metrics.loop_lag(0.5)
-    metrics.route("orders").answered(201, 0.002)
+    for again in work:
+        again()
     assert str(snapshot) == before
