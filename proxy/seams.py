@@ -131,11 +131,19 @@ class Tail(Protocol):
     """A reader without a group: assigned, not subscribed (`kafka/tail.py`)."""
 
     async def open(self, starts: Mapping[Partition, int]) -> None:
-        """Read each partition from that offset."""
+        """Read exactly these partitions, each from that offset; again, others. Raises KafkaAway."""
         ...
 
     async def fetch(self, *, timeout_s: float, max_records: int) -> Sequence[Fetched]:
-        """As GroupMember.fetch. Raises Gone for a position the log no longer has (`extra`: the range)."""
+        """As GroupMember.fetch, but it may be cancelled.
+
+        Raises Gone for a position the log does not have (`extra["lost"]`: one partition's topic, partition, position,
+        begins, ends), and KafkaAway when this reader is broken: open it again.
+        """
+        ...
+
+    def position(self, partition: Partition) -> int | None:
+        """The offset that is read next: all before it was delivered, or holds no records. None: not read."""
         ...
 
     async def bounds(self, partitions: Sequence[Partition], deadline: Deadline) -> Mapping[Partition, tuple[int, int]]:

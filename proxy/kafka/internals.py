@@ -175,6 +175,14 @@ def is_assigned(consumer: AIOKafkaConsumer, partition: TopicPartition) -> bool:
     return bool(consumer._subscription.is_assigned(partition))
 
 
+def position(consumer: AIOKafkaConsumer, partition: TopicPartition) -> int | None:
+    """The offset that is read next. It is past what holds no records (transaction markers) at the end of a fetch."""
+    if not is_assigned(consumer, partition):
+        return None
+    at: int | None = consumer._subscription.subscription.assignment.state_value(partition)._position
+    return at
+
+
 def start_over(consumer: AIOKafkaConsumer, partition: TopicPartition) -> None:
     """Let it be read from the first offset the log has, as soon as the broker has said which that is."""
     if is_assigned(consumer, partition):
