@@ -22,7 +22,9 @@ async def measure(session: Session) -> dict[str, Rounds]:
             return await session.post(candidate, server, connections)
 
         section = f"produce, {connections} connections"
-        results[str(connections)] = await session.interleave(section, candidates, session.plan.rounds, one)
+        done = await session.interleave(section, candidates, session.plan.rounds, one)
+        candidates = [candidate for candidate in candidates if candidate.name in done]
+        results[str(connections)] = done
     return results
 
 

@@ -17,12 +17,13 @@ async def measure(session: Session) -> Rounds:
     candidates = _candidates(session, topic)
     results: Rounds = {}
     for number in range(1, session.plan.starts + 1):
-        for candidate in candidates:
+        for candidate in list(candidates):
             session.say(f"start: {number} of {session.plan.starts}, {candidate.name}")
             try:
                 results.setdefault(candidate.name, []).append(await _one(session, candidate))
             except ServerFailed as reason:
                 session.fail(candidate, "start", reason)
+                candidates.remove(candidate)
     return {name: rounds for name, rounds in results.items() if len(rounds) == session.plan.starts}
 
 
