@@ -20,7 +20,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import uvicorn
 import uvloop
@@ -112,7 +112,7 @@ async def _drain(bridge: Bridge, policy: Policy, server: "Server", task: asyncio
 class Server(uvicorn.Server):
     """uvicorn's server, with signals and the protocol in our hands."""
 
-    def __init__(self, app: "uvicorn._types.ASGI3Application", policy: Policy) -> None:
+    def __init__(self, app: Any, policy: Policy) -> None:
         super().__init__(
             uvicorn.Config(
                 app,

@@ -71,7 +71,7 @@ def read_ack(body: bytes) -> Ack:
     ack = Ack(lease, _selection(document, "accept"), _selection(document, "release"), _delay_ms(document))
     if ack.accept is None and ack.release is None:
         raise FieldMissing('Say what to do with the lease\'s records: `accept` or `release`, "all" or a list of ids.')
-    if ack.accept == "all" and ack.release is not None or ack.release == "all" and ack.accept is not None:
+    if (ack.accept == "all" and ack.release is not None) or (ack.release == "all" and ack.accept is not None):
         raise FieldInvalid('With "all" for the one there is nothing left for the other: name ids in both.')
     return ack
 

@@ -22,6 +22,7 @@ MAX_TOKEN_CHARS = 16_384
 
 NO_STORE = (b"cache-control", b"no-store")
 VARY = (b"vary", b"accept")
+STREAM_HEADERS = (NO_STORE, VARY, (b"x-accel-buffering", b"no"))  # the last: nginx passes each event on at once
 
 _wait = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?([^\s,;\"]*)", re.IGNORECASE)
 
@@ -63,7 +64,7 @@ def read_ask(exchange: Exchange) -> Ask:
 
 
 def _wait_s(exchange: Exchange, query: Mapping[str, str]) -> int:
-    """`wait=20` in the query, else `Prefer: wait=20` (RFC 7240). A Prefer that cannot be read is ignored, as it says."""
+    """`wait=20` in the query, else `Prefer: wait=20` (RFC 7240, which has a preference we cannot read ignored)."""
     if "wait" in query:
         return whole_number(query["wait"], name="wait", least=0, most=MAX_WAIT_S)
     prefer = _wait.search((exchange.header(b"prefer") or b"").decode("latin-1"))

@@ -25,5 +25,5 @@ def ndjson(data: bytes) -> bytes:
 
 def with_members(envelope: bytes, **members: str) -> bytes:
     """A record's JSON object with further members (tokens: they need no escapes)."""
-    more = b"".join(b',"%b":"%b"' % (name.encode(), value.encode()) for name, value in members.items())
+    more = b"".join([b',"%b":"%b"' % (name.encode(), value.encode()) for name, value in members.items()])
     return envelope[:-1] + more + b"}"

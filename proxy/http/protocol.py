@@ -160,7 +160,7 @@ class BridgeProtocol(HttpToolsProtocol):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.broken = False  # the client ended the connection, or it failed
+        self.broken: bool = False  # the client ended the connection, or it failed
         self._framing_only = False  # the parser reads a head of our own making, see `_stay_http`
         self._in_head = True
         self._head_bytes = 0  # of the head so far, as parsed
@@ -177,7 +177,8 @@ class BridgeProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_head_timer()
-        self.broken = self.broken or exc is not None
+        if exc is not None:
+            self.broken = True
         super().connection_lost(exc)
         if isinstance(self.cycle, Cycle):
             self.cycle.mark_gone()

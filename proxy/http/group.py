@@ -1,0 +1,113 @@
+"""Reading for a group over HTTP: the long poll and the stream.
+
+With `ack: auto` a poll's records count as accepted when its answer has left and the connection still stands; a
+stream's when later bytes (at least a heartbeat) have left over a connection that still stands. What was written
+before a disconnect and not confirmed so comes again.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from proxy.consume.envelope import bare, envelope
+from proxy.http.consume import NO_STORE, SSE, STREAM_HEADERS, VARY, Ask
+from proxy.http.exchange import Exchange, Interrupt
+from proxy.http.frames import NDJSON_HEARTBEAT, RETRY, SSE_HEARTBEAT, ndjson, sse, with_members
+from proxy.observe.metrics import RouteMetrics
+from proxy.seams import Delivery, GroupReader, GroupStream, Handout
+
+STREAM_RECORDS = 100  # in one write to a stream
+CONFIRM_S = 1.0  # with `ack: auto` a heartbeat follows that soon, to confirm what was written last
+
+
+@dataclass(frozen=True, slots=True)
+class GroupPoll:
+    """GET with JSON: up to `max` records under one lease, after at most `wait` seconds."""
+
+    session: GroupReader
+    is_auto: bool
+    values_only: bool
+    metrics: RouteMetrics
+    drain: asyncio.Future[None]
+
+    async def __call__(self, exchange: Exchange, ask: Ask) -> None:
+        handout = None
+        with Interrupt(exchange, self.drain):
+            handout = await self.session.poll(max_records=ask.max_records, wait_s=ask.wait_s)
+        await self._answer(exchange, handout)
+        if handout is not None and self.is_auto:
+            if await exchange.connection.drained():
+                self.session.accept(handout)
+            else:
+                self.session.release(handout)
+
+    async def _answer(self, exchange: Exchange, handout: Handout | None) -> None:
+        records: Sequence[Delivery] = handout.records if handout else ()
+        headers = [NO_STORE, VARY]
+        if self.values_only:
+            body = b"[" + b",".join([bare(record) for record, _ in records]) + b"]"
+            if handout is not None and handout.lease:
+                headers.append((b"stepbridge-lease", handout.lease.encode()))
+        else:
+            body = b'{"records":[' + b",".join([envelope(*delivery) for delivery in records]) + b"]"
+            body += b',"lease":"%b"}' % handout.lease.encode() if handout is not None and handout.lease else b"}"
+        if records:
+            self.metrics.delivered(len(records), size_bytes(records))
+        await exchange.answer_json(200, body, headers)
+
+
+@dataclass(frozen=True, slots=True)
+class GroupStreaming:
+    """GET with SSE or NDJSON: records as they come, until the client goes or the bridge drains."""
+
+    session: GroupReader
+    is_auto: bool
+    values_only: bool
+    heartbeat_s: float
+    metrics: RouteMetrics
+    drain: asyncio.Future[None]
+
+    async def __call__(self, exchange: Exchange, ask: Ask) -> None:
+        stream = self.session.stream(ask.position)
+        self.metrics.open_streams += 1
+        try:
+            await exchange.begin(200, [(b"content-type", ask.media.encode()), *STREAM_HEADERS])
+            await exchange.write(RETRY if ask.media == SSE else NDJSON_HEARTBEAT)
+            with Interrupt(exchange, self.drain):
+                await self._pump(exchange, ask, stream)
+            await exchange.end()
+        finally:
+            self.metrics.open_streams -= 1
+            stream.close()
+
+    async def _pump(self, exchange: Exchange, ask: Ask, stream: GroupStream) -> None:
+        heartbeat = SSE_HEARTBEAT if ask.media == SSE else NDJSON_HEARTBEAT
+        owed: Handout | None = None  # written, and not confirmed by later bytes
+        while stream.is_open:
+            wait_s = min(CONFIRM_S, self.heartbeat_s) if owed is not None else self.heartbeat_s
+            handout = await stream.next(max_records=STREAM_RECORDS, wait_s=wait_s)
+            await exchange.write(self._frames(ask, stream, handout) if handout is not None else heartbeat)
+            if owed is not None and await exchange.connection.drained():
+                stream.confirm(owed)
+            owed = handout if self.is_auto else None
+            if handout is not None:
+                self.metrics.delivered(len(handout.records), size_bytes(handout.records))
+
+    def _frames(self, ask: Ask, stream: GroupStream, handout: Handout) -> bytes:
+        is_sse = ask.media == SSE
+        frames = []
+        for delivery in handout.records:
+            data = bare(delivery.record) if self.values_only else envelope(*delivery)
+            position = stream.event_id(delivery.record)
+            if not self.values_only and handout.lease:
+                data = with_members(data, lease=handout.lease)
+            if is_sse:
+                frames.append(sse(data, position))
+            else:
+                frames.append(ndjson(data if self.values_only else with_members(data, position=position)))
+        return b"".join(frames)
+
+
+def size_bytes(records: Sequence[Delivery]) -> int:
+    """Bytes of the records' values."""
+    return sum(len(record.value) for record, _ in records if record.value is not None)
