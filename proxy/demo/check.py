@@ -1,7 +1,7 @@
 """`stepbridge demo --check`: the scenario once, with a few accidents, and then the judgement."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from random import Random
 from uuid import uuid4
@@ -17,7 +17,7 @@ from proxy.demo.disturbance import Doubts, Drops
 from proxy.demo.journal import Journal
 from proxy.demo.process import DemoFailed
 from proxy.demo.report import print_verdict
-from proxy.demo.retail import DASHBOARD, PRICING, READS, RECOMMENDATION
+from proxy.demo.retail import DASHBOARD, READS
 from proxy.demo.stage import Options, Say, client_session, set_stage
 from proxy.demo.verdict import Verdict, judge
 
@@ -33,9 +33,7 @@ class Script:
     tills_per_store: int = 4
     arrive_within_s: float = 25.0  # the last record to the last reader, leases that run out included
     quiet_s: float = 11.0  # in which nothing may come again: longer than the lease in retail.yaml
-    drops: Mapping[str, Sequence[int]] = field(
-        default_factory=lambda: {PRICING: (300, 900), RECOMMENDATION: (500,), DASHBOARD: (400, 1200)}
-    )  # connections lost, each after so many records
+    drops: Mapping[str, Sequence[int]] = field(default_factory=lambda: {DASHBOARD: (400, 1200)})
 
 
 async def check(options: Options, console: Console) -> int:
@@ -65,14 +63,17 @@ async def play(http: aiohttp.ClientSession, script: Script, say: Say) -> Verdict
 async def _perform(crew: Crew, journal: Journal, script: Script, say: Say) -> None:
     """Everything is sent, everything arrives, and then for a while nothing may come again."""
     await _open(crew.dashboard.stream)  # it has no group: it sees what is sent from here on
-    say("the stores begin to send")
     tills = crew.tills(per_store=script.tills_per_store, dice=Random(1))
-    await asyncio.gather(*(_work(till, script.rounds) for till in tills))
+    say("the stores begin to send")
+    await _work(tills, script.rounds // 2)
+    await _arrival(journal, crew.streams, script.arrive_within_s, say)
+    _drop(crew.streams)
+    say(f"{len(journal.posts)} records were sent, and all streams lost their connection; the stores go on")
+    await _work(tills, script.rounds - script.rounds // 2)
     say(f"{len(journal.posts)} records were sent; waiting for the last of them to reach every reader")
-    await _arrival(journal, script.arrive_within_s, say)
-    for stream in crew.streams.values():  # once more, now that all is accepted
-        stream.drop()
-    say(f"for another {script.quiet_s:g} s nothing may come again")
+    await _arrival(journal, READS, script.arrive_within_s, say)
+    _drop(crew.streams)
+    say(f"all streams lost their connection again; for {script.quiet_s:g} s nothing may come a second time")
     await asyncio.sleep(script.quiet_s)
 
 
@@ -83,17 +84,26 @@ async def _open(stream: Stream) -> None:
         raise DemoFailed(f"{stream!r} did not open within {OPEN_WITHIN_S:g} s: {stream.trouble}") from None
 
 
-async def _work(till: Till, rounds: int) -> None:
-    for _ in range(rounds):
-        async for _ in till.round():
-            pass
+async def _work(tills: Iterable[Till], rounds: int) -> None:
+    async def work(till: Till) -> None:
+        for _ in range(rounds):
+            async for _ in till.round():
+                pass
+
+    await asyncio.gather(*(work(till) for till in tills))
 
 
-async def _arrival(journal: Journal, within_s: float, say: Say) -> None:
-    """Until every reader has accepted everything, or time is up: what is missing then is for the verdict to say."""
+async def _arrival(journal: Journal, readers: Iterable[str], within_s: float, say: Say) -> None:
+    """Until these have accepted everything, or time is up: what is missing then is for the verdict to say."""
+    reads = {reader: READS[reader] for reader in readers}
     deadline = Deadline.after(within_s)
-    while any((waiting := journal.waiting(READS)).values()):
+    while any((waiting := journal.waiting(reads)).values()):
         if not deadline.remaining_s():
             say("time is up; not accepted yet: " + ", ".join(f"{reader} {count}" for reader, count in waiting.items()))
             return
         await asyncio.sleep(LOOK_EVERY_S)
+
+
+def _drop(streams: Mapping[str, Stream]) -> None:
+    for stream in streams.values():
+        stream.drop()
