@@ -6,7 +6,6 @@ takes anything. `content_types` narrows that, and then a type must be given.
 
 from collections.abc import Callable, Sequence
 from itertools import islice
-from typing import Any
 
 from jsonschema_rs import ValidationError, Validator
 
@@ -37,8 +36,13 @@ def schema_check(validator: Validator) -> Check:
 
     def check(request: Request) -> None:
         document = request.fields
-        if not validator.is_valid(document):
-            raise _violation(validator, document)
+        try:
+            if validator.is_valid(document):
+                return
+            errors = [_entry(error) for error in islice(validator.iter_errors(document), MAX_ERRORS)]
+        except ValueError:  # deeper than the validator goes
+            errors = [{"pointer": "", "detail": "is nested too deeply to be checked"}]
+        raise _violation(errors)
 
     return check
 
@@ -67,8 +71,7 @@ def _refusal(media_type: str, takes: str) -> UnsupportedMediaType:
     return UnsupportedMediaType(f"{sent} taken here: this route takes {takes}.")
 
 
-def _violation(validator: Validator, document: Any) -> SchemaViolation:
-    errors = [_entry(error) for error in islice(validator.iter_errors(document), MAX_ERRORS)]
+def _violation(errors: Sequence[dict[str, str]]) -> SchemaViolation:
     count = f"{len(errors)} or more mistakes" if len(errors) == MAX_ERRORS else f"{len(errors)} mistake(s)"
     return SchemaViolation(
         f"The body does not fit the route's schema: {count}, each listed in `errors`.", errors=errors

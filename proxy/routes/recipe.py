@@ -4,8 +4,9 @@ The order of refusals: content type (415), readable body (400), schema (422), th
 missing or cannot be used (422, all of them in one answer). A body that nothing looks into is not parsed.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
+from functools import partial
 
 from proxy.config.bodyschema import compile_schema
 from proxy.config.model import Produce, Route
@@ -82,11 +83,9 @@ class RecordRecipe:
         return [*own, *self.reply.placeholders]
 
     def _with_all_errors(self, first: Unprocessable, request: Request) -> Unprocessable:
-        """The refusal again, with what all other templates find wrong too."""
+        """The refusal again, with what everything else finds wrong too."""
         errors = list(first.errors)
-        readers = [text_reader(each) for template in self._templates for each in template.placeholders]
-        encoders = [template.encoded for template in self._templates]
-        for step in (*readers, *encoders, *self.reply.checks):
+        for step in self._steps():
             try:
                 step(request)
             except Unprocessable as exc:
@@ -94,6 +93,17 @@ class RecordRecipe:
         if len(errors) == len(first.errors):
             return first
         return type(first)(f"{first.detail} There is more: `errors` has all {len(errors)}.", errors=errors)
+
+    def _steps(self) -> Iterator[Callable[[Request], object]]:
+        """Everything that can refuse a request for its fields, one by one."""
+        for template in self._templates:
+            yield from map(text_reader, template.placeholders)
+            yield template.encoded
+        if self._partition:
+            yield partial(_partition, self._partition)
+        if self._timestamp:
+            yield partial(_timestamp_ms, self._timestamp)
+        yield from self.reply.checks
 
 
 def _template(text: str | None, use: str) -> Template | None:
