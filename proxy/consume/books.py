@@ -1,7 +1,8 @@
 """The books of one group: the ledgers of all partitions that this process owns, kept as one.
 
 Pure: hand-outs across partitions, acks taken apart to them, what is kept over a rebalance. What must then be told to
-Kafka (seek, pause) is returned. Claims and commits count in wall-clock milliseconds, leases in monotonic seconds: `Now` has both.
+Kafka (seek, pause) is returned. Claims and commits count in wall-clock milliseconds, leases in monotonic seconds:
+`Now` has both.
 """
 
 from collections import OrderedDict
@@ -187,18 +188,18 @@ class Books:
             self._note(partition, ledger)  # there may have been too many holes
         return refused
 
-    def release(self, claim: Claim, held: Held, now: Now, *, delay_s: float = 0.0) -> Refused:
-        """Let these records of a claim wait again, after a delay if there is one."""
-        refused = Refused()
+    def release(self, claim: Claim, held: Held, now: Now, *, delay_s: float = 0.0) -> Held:
+        """Let these records of a claim wait again, after a delay if there is one. Returns what is not ours any more."""
+        moved: dict[Partition, Sequence[Range]] = {}
         due_s = now.s + delay_s if delay_s > 0 else None
         for partition, ranges in held.items():
             ledger = self.ledgers.get(partition)
             if ledger is None:
-                refused.moved[partition] = ranges
+                moved[partition] = ranges
                 continue
             ledger.release(claim.lease_id, ranges, due_s=due_s, is_valid=claim.until_ms > now.ms)
             self._note(partition, ledger)
-        return refused
+        return moved
 
     def shorten(self, claim: Claim, until_s: float) -> None:
         """Let a lease end at `until_s`, if it would last longer."""

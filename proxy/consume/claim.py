@@ -67,7 +67,8 @@ class Claim:
         topic = ""
         for _ in range(reader.count()):
             topic = reader.text() or topic
-            held[Partition(topic, reader.number())] = _read_ranges(reader)
+            partition = Partition(topic, reader.number())
+            held[partition] = _read_ranges(reader)
         reader.end()
         return cls(group, lease_id, until_ms, records, held, stream_id)
 
@@ -89,6 +90,17 @@ def _read_ranges(reader: Reader) -> list[Range]:
         edge = start + reader.number()
         ranges.append((start, edge))
     return ranges
+
+
+def beyond(held: Held, seen: Mapping[Partition, Iterable[Range]]) -> Held:
+    """What of `held` is not in `seen`."""
+    rest: dict[Partition, list[Range]] = {}
+    for partition, ranges in held.items():
+        known = Ranges(seen.get(partition, ()))
+        left = [part for start, end in ranges for part in known.without(start, end)]
+        if left:
+            rest[partition] = left
+    return rest
 
 
 # ---- what an ack asks for

@@ -1,0 +1,83 @@
+"""One ack, from the books to the commit that contains it."""
+
+import asyncio
+from collections.abc import Callable
+
+from proxy.consume.books import Books, Now, Refused
+from proxy.consume.claim import Claim, Held, Wish, beyond, ids
+from proxy.consume.commits import Committer
+from proxy.errors import Conflict, LeaseExpired, LeaseMoved, NotNow, OutcomeUnknown
+from proxy.seams import AckOutcome
+
+
+class Acks:
+    """Takes acks, holding them while partitions are being moved."""
+
+    def __init__(
+        self,
+        group: str,
+        books: Books,
+        committer: Committer,
+        *,
+        is_owning: asyncio.Event,
+        now: Callable[[], Now],
+        timeout_s: float,
+    ) -> None:
+        self._group = group
+        self._books = books
+        self._committer = committer
+        self._is_owning = is_owning
+        self._now = now
+        self._timeout_s = timeout_s
+
+    async def do(self, claim: Claim, wish: Wish, *, delay_s: float, done: Callable[[Wish], None]) -> AckOutcome:
+        """Take a wish to the books, call `done`, and wait for its commit. Raises as `seams.GroupReader.acknowledge`."""
+        is_taken = False
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                await self._is_owning.wait()
+                refused = self._take(claim, wish, delay_s)
+                is_taken = True
+                done(wish)
+                await self._committed(wish.accept)
+        except TimeoutError:
+            raise self._late(is_taken) from None
+        if refused:
+            raise refusal(wish, refused)
+        return AckOutcome(wish.accepts, wish.releases)
+
+    def _take(self, claim: Claim, wish: Wish, delay_s: float) -> Refused:
+        now = self._now()
+        refused = self._books.accept(claim, wish.accept, now)
+        refused.moved.update(self._books.release(claim, wish.release, now, delay_s=delay_s))
+        return refused
+
+    async def _committed(self, accepted: Held) -> None:
+        """Wait until Kafka has what was just accepted. Raises LeaseMoved if it never will have it from us."""
+        ledgers = {partition: self._books.ledgers.get(partition) for partition in accepted}
+        awaited = [(p, ledger, ledger.changes, accepted[p]) for p, ledger in ledgers.items() if ledger is not None]
+        for partition, ledger, changes, ranges in awaited:
+            while not ledger.is_durable(changes, ranges):
+                if self._books.ledgers.get(partition) is not ledger:
+                    raise LeaseMoved("The partition was moved before the ack was committed. Poll again.")
+                # Without room in the commit, another ack must come first: then asking for a commit would not help.
+                round_ = self._committer.ask() if ledger.durable < changes else self._committer.next_round
+                await round_.over()
+
+    def _late(self, is_taken: bool) -> NotNow | OutcomeUnknown:
+        if is_taken:
+            return OutcomeUnknown(
+                "The ack was taken, but Kafka did not confirm it in time. Repeat it: that is harmless."
+            )
+        return NotNow(f"Group {self._group!r} is waiting for its partitions; nothing was done. Repeat the ack.")
+
+
+def refusal(wish: Wish, refused: Refused) -> Conflict:
+    """Why part of a wish was refused; the rest was done."""
+    every = {**refused.expired, **refused.moved}
+    extra = {"accepted": ids(beyond(wish.accept, every)), "refused": ids(every)}
+    if refused.moved:
+        return LeaseMoved("Part of the lease is another member's now, and comes again. Poll again.", extra=extra)
+    return LeaseExpired(
+        "Part of the lease has expired, and comes again. Poll again; do not repeat the ack.", extra=extra
+    )

@@ -1,0 +1,157 @@
+"""A scripted Kafka for the readers of a group: logs and commits in memory, members that do what a test tells them."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+from proxy.consume.books import Budget
+from proxy.consume.group import GroupSession, GroupSettings
+from proxy.consume.token import Signer
+from proxy.errors import ProxyError
+from proxy.record import Fetched, Partition
+from proxy.seams import Committed, GroupListener
+from tests.unit.consume.records import ORDERS, read
+from tests.unit.consume.virtual import virtual_now
+
+SIGNER = Signer(["a secret"])
+
+
+class ScriptedBroker:
+    """One group's logs and commits. `members` are those that were made for it, in order."""
+
+    def __init__(self, *partitions: Partition) -> None:
+        self.logs: dict[Partition, list[Fetched]] = {partition: [] for partition in partitions or [ORDERS]}
+        self.commits: dict[Partition, Committed] = {}
+        self.members: list[ScriptedMember] = []
+        self.open_errors: list[ProxyError] = []  # for the next tries to join
+        self.commit_errors: list[ProxyError] = []  # for the next commits
+        self.commit_gate: asyncio.Event | None = None  # commits wait for it
+        self.commits_made = 0
+        self.arrived = asyncio.Event()
+
+    def new_member(self, group: str, topics: Sequence[str]) -> "ScriptedMember":
+        member = ScriptedMember(self)
+        self.members.append(member)
+        return member
+
+    def append(self, *values: str, partition: Partition = ORDERS) -> None:
+        """Write records, one behind the other."""
+        log = self.logs[partition]
+        for value in values:
+            log.append(read(log[-1].offset + 1 if log else 0, partition=partition, value=value.encode()))
+        self.arrived.set()
+
+
+class ScriptedMember:
+    """A member that owns all partitions as soon as it has joined, until the test moves them."""
+
+    def __init__(self, broker: ScriptedBroker) -> None:
+        self.broker = broker
+        self.fenced = False
+        self.closed = asyncio.Event()
+        self.paused: set[Partition] = set()
+        self.positions: dict[Partition, int] = {}
+        self.fetches_in_progress = 0
+        self.joins_by_itself = True
+
+    async def open(self, listener: GroupListener) -> None:
+        if self.broker.open_errors:
+            raise self.broker.open_errors.pop(0)
+        self.listener = listener
+        if self.joins_by_itself:
+            await self.assign(*self.broker.logs)
+
+    async def assign(self, *partitions: Partition) -> None:
+        self.paused.clear()
+        self.positions = dict.fromkeys(partitions, 0)
+        await self.listener.on_assigned(list(partitions))
+        self.broker.arrived.set()
+
+    async def revoke(self) -> None:
+        await self.listener.on_revoked(list(self.positions))
+        self.positions = {}
+
+    async def rebalance(self, *partitions: Partition) -> None:
+        """All partitions go, and these come."""
+        await self.revoke()
+        await self.assign(*partitions)
+
+    async def fetch(self, *, timeout_s: float, max_records: int) -> Sequence[Fetched]:
+        self.fetches_in_progress += 1
+        try:
+            deadline_s = asyncio.get_running_loop().time() + timeout_s
+            while not (records := self._next(max_records)) and not self.closed.is_set():
+                self.broker.arrived.clear()
+                left_s = deadline_s - asyncio.get_running_loop().time()
+                try:
+                    await asyncio.wait_for(self.broker.arrived.wait(), left_s)
+                except TimeoutError:
+                    return []
+            return records
+        finally:
+            self.fetches_in_progress -= 1
+
+    def _next(self, max_records: int) -> list[Fetched]:
+        records: list[Fetched] = []
+        for partition, position in self.positions.items():
+            if partition not in self.paused:
+                found = [record for record in self.broker.logs[partition] if record.offset >= position]
+                records += found[: max_records - len(records)]
+        for record in records:
+            self.positions[Partition(record.topic, record.partition)] = record.offset + 1
+        return records
+
+    def seek(self, partition: Partition, offset: int) -> None:
+        self.positions[partition] = offset
+
+    def pause(self, partitions: Sequence[Partition]) -> None:
+        assert set(partitions) <= set(self.positions)
+        self.paused |= set(partitions)
+
+    def resume(self, partitions: Sequence[Partition]) -> None:
+        assert set(partitions) <= set(self.positions)
+        self.paused -= set(partitions)
+        self.broker.arrived.set()
+
+    async def commit(self, commits: Mapping[Partition, Committed]) -> None:
+        if self.broker.commit_gate is not None:
+            await self.broker.commit_gate.wait()
+        if self.broker.commit_errors:
+            raise self.broker.commit_errors.pop(0)
+        self.broker.commits_made += 1
+        self.broker.commits.update(commits)
+
+    async def committed(self, partitions: Sequence[Partition]) -> Mapping[Partition, Committed]:
+        return {
+            partition: self.broker.commits[partition] for partition in partitions if partition in self.broker.commits
+        }
+
+    def is_fenced(self) -> bool:
+        return self.fenced
+
+    def end_offset(self, partition: Partition) -> int | None:
+        log = self.broker.logs[partition]
+        return log[-1].offset + 1 if log else 0
+
+    async def close(self) -> None:
+        self.closed.set()
+        self.broker.arrived.set()
+
+
+@asynccontextmanager
+async def session_on(broker: ScriptedBroker, *, crashes: bool = False, **settings: Any) -> AsyncIterator[GroupSession]:
+    """A running session. At the end it is closed, or, where it `crashes`, gone without a word."""
+    chosen = GroupSettings("pricing", ("orders",), **{"budget": Budget(records=1_000), **settings})
+    session = GroupSession(chosen, broker.new_member, SIGNER, now=virtual_now)
+    task = asyncio.create_task(session.run())
+    try:
+        yield session
+    finally:
+        if crashes:
+            task.cancel()
+        else:
+            await session.close()
+        with suppress(asyncio.CancelledError):
+            await task
+        assert not any(member.fetches_in_progress for member in broker.members)
