@@ -27,7 +27,7 @@ _BYTES: Json = {  # how a key or header value is shown
     ]
 }
 _WHICH: Json = {
-    "anyOf": [{"const": "all"}, {"type": "array", "items": _STRING}],
+    "anyOf": [{"const": "all"}, {"type": "array", "items": _STRING, "maxItems": 1_000}],
     "description": 'Ids of records, or "all".',
 }
 
@@ -62,8 +62,28 @@ _SCHEMAS: Json = {
         records={"type": "array", "items": ref("schemas", "Record")},
         lease=_text("What an acknowledgement names; there is none without records."),
     ),
-    "Ack": _object(("lease",), lease=_STRING, accept=_WHICH, release=_WHICH, delay_ms=_WHOLE),
-    "Acked": {"type": "object"},
+    "StreamedRecord": {
+        "allOf": [
+            ref("schemas", "Record"),
+            _object(
+                (),
+                lease=_text("With explicit acks: what an acknowledgement names."),
+                position=_text("NDJSON only (an event has it as its id): what Last-Event-ID names."),
+            ),
+        ]
+    },
+    "Ack": {
+        **_object(
+            ("lease",),
+            lease=_text("The one that came with the records."),
+            accept=_WHICH,
+            release=_WHICH,
+            delay_ms={**_WHOLE, "maximum": 3_600_000, "description": "What is released comes again after so long."},
+        ),
+        "additionalProperties": False,
+        "anyOf": [{"required": ["accept"]}, {"required": ["release"]}],
+    },
+    "Acked": _object(("accepted", "released"), accepted=_WHOLE, released=_WHOLE),
     "Problem": _object(
         ("type", "title", "status", "code", "detail"),
         type=_STRING,

@@ -124,9 +124,14 @@ def _consume(consume: Consume) -> Json:
 
 def _records(consume: Consume) -> Json:
     """Records in the route's shape: in one answer, an event each, or a line each."""
-    one = ref("schemas", "Record") if consume.shape == "envelope" else {}
     poll: Json = {"type": "array", "items": {}}
+    one: Json = {}
     if consume.shape == "envelope":
-        poll = ref("schemas", "LeasedRecords" if consume.group and consume.ack == "explicit" else "Records")
+        poll = ref("schemas", "LeasedRecords" if consume.ack == "explicit" else "Records")
+        one = ref("schemas", "StreamedRecord")
     content = {JSON: {"schema": poll}, "text/event-stream": {"schema": one}, "application/x-ndjson": {"schema": one}}
-    return {"description": "What there is, after the wait perhaps nothing.", "content": content}
+    described: Json = {"description": "What there is, after the wait perhaps nothing.", "content": content}
+    if consume.shape == "values" and consume.ack == "explicit":
+        lease = "The lease of the records of one answer."
+        described["headers"] = {"Stepbridge-Lease": {"description": lease, "schema": {"type": "string"}}}
+    return described

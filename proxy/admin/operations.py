@@ -34,7 +34,7 @@ class PartitionState:
 
     topic: str
     partition: int
-    committed: int | None
+    committable: int | None  # the lowest offset that is not settled
     end: int | None
     lag: int | None
 
@@ -49,6 +49,9 @@ class GroupState:
     oldest_lease_s: float | None  # age of the longest-running lease
     waiting: int  # polls and streams that wait for records
     redeliveries: int
+    is_joined: bool = True  # False before the first assignment, and while partitions are being moved
+    is_fenced: bool = False  # no heartbeat for a session timeout: nothing is handed out
+    trouble: str | None = None  # why the group could not be joined
 
 
 class Operations(Protocol):

@@ -133,13 +133,21 @@ def _group(group: dict[str, Any]) -> tuple[str, ...]:
     oldest_s = group["oldest_lease_s"]
     return (
         group["group"],
-        _partitions(group["partitions"]) or "none yet",
+        _trouble(group) or _partitions(group["partitions"]) or "none",
         str(group["lag"]),
         str(group["leases_out"]),
         "" if oldest_s is None else f"{oldest_s:.1f} s",
         str(group["waiting"]),
         str(group["redeliveries"]),
     )
+
+
+def _trouble(group: dict[str, Any]) -> str:
+    if group["trouble"]:
+        return f"not joined: {group['trouble']}"
+    if group["is_fenced"]:
+        return "fenced: Kafka has not heard of us for a session timeout"
+    return "" if group["is_joined"] else "joining"
 
 
 def _partitions(partitions: list[dict[str, Any]]) -> str:

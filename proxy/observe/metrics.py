@@ -93,7 +93,7 @@ class RouteMetrics:
         self._request_s.observe(seconds)
 
     def produced(self, outcome: str, records: int, size_bytes: int, seconds: float | None = None) -> None:
-        """Records came to an end: `written`, `not_written`, `unknown`, or `refused` before they were queued.
+        """Records came to an end: `written`, `not_written`, `unknown`, or `refused` for what the request itself lacked.
 
         `size_bytes`: their values together. `seconds`: since they were queued; None if they never were.
         """
@@ -123,7 +123,8 @@ class RouteMetrics:
         for outcome, tally in self._produced.items():
             snapshot.numbers["stepbridge_records_total"][route, "in", outcome] = tally.records
             snapshot.numbers["stepbridge_bytes_total"][route, "in", outcome] = tally.size_bytes
-            snapshot.distributions["stepbridge_produce_seconds"][route, outcome] = tally.took.copy()
+            if any(tally.took.counts):
+                snapshot.distributions["stepbridge_produce_seconds"][route, outcome] = tally.took.copy()
         if self._delivered.records:
             snapshot.numbers["stepbridge_records_total"][route, "out", "delivered"] = self._delivered.records
             snapshot.numbers["stepbridge_bytes_total"][route, "out", "delivered"] = self._delivered.size_bytes

@@ -135,8 +135,8 @@ async def test_routes_are_listed_in_the_files_order_with_state_and_counts(
 async def test_groups_are_listed_with_their_partitions_and_the_lag_that_is_known(
     admin: httpx.AsyncClient, operations: ScriptedOperations
 ) -> None:
-    known = PartitionState("orders", 0, committed=90, end=100, lag=10)
-    unknown = PartitionState("orders", 1, committed=None, end=None, lag=None)
+    known = PartitionState("orders", 0, committable=90, end=100, lag=10)
+    unknown = PartitionState("orders", 1, committable=None, end=None, lag=None)
     operations.group_states = [
         GroupState("shops", [known, unknown], leases_out=4, oldest_lease_s=1.5, waiting=2, redeliveries=1),
         GroupState("auditors", [], leases_out=0, oldest_lease_s=None, waiting=0, redeliveries=0),
@@ -146,13 +146,16 @@ async def test_groups_are_listed_with_their_partitions_and_the_lag_that_is_known
     assert shops == {
         "group": "shops",
         "partitions": [
-            {"topic": "orders", "partition": 0, "committed": 90, "end": 100, "lag": 10},
-            {"topic": "orders", "partition": 1, "committed": None, "end": None, "lag": None},
+            {"topic": "orders", "partition": 0, "committable": 90, "end": 100, "lag": 10},
+            {"topic": "orders", "partition": 1, "committable": None, "end": None, "lag": None},
         ],
         "leases_out": 4,
         "oldest_lease_s": 1.5,
         "waiting": 2,
         "redeliveries": 1,
+        "is_joined": True,
+        "is_fenced": False,
+        "trouble": None,
         "lag": 10,
     }
 

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 import httpx
 import orjson
@@ -106,9 +107,24 @@ def test_groups_are_a_line_each(run: Run, admin: str, operations: ScriptedOperat
     assert code == 0
     assert rows(out) == [
         ["GROUP", "PARTITIONS", "LAG", "LEASED", "OLDEST", "WAITING", "REDELIVERED"],
-        ["auditors", "none yet", "0", "0", "–", "0", "0"],
+        ["auditors", "none", "0", "0", "–", "0", "0"],
         ["shops", "orders 0,1; sales 0,1", "40", "4", "1.5 s", "2", "1"],
     ]
+
+
+@pytest.mark.parametrize(
+    ("state", "words"),
+    [
+        ({"is_joined": False}, "joining"),
+        ({"is_joined": False, "trouble": "no right to READ"}, "not joined: no right to READ"),
+        ({"is_fenced": True}, "fenced: Kafka has not heard of us for a session timeout"),
+    ],
+)
+def test_a_group_that_does_not_work_says_so(
+    run: Run, admin: str, operations: ScriptedOperations, state: dict[str, Any], words: str
+) -> None:
+    operations.group_states = [GroupState("shops", [], 0, None, 0, 0, **state)]
+    assert rows(run("groups", "--admin", admin).out)[1][:2] == ["shops", words]
 
 
 @pytest.mark.parametrize("what", ["routes", "groups"])
