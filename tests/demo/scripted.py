@@ -204,4 +204,4 @@ def _sse(record: Record, position: str) -> bytes:
 
 
 def _ndjson(record: Record, position: str) -> bytes:
-    return orjson.dumps({**record, "id": position}) + b"\n"
+    return orjson.dumps({**record, "position": position}) + b"\n"

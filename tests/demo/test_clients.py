@@ -266,4 +266,4 @@ async def test_a_stream_that_is_refused_waits_as_it_is_told_and_tries_again() ->
 def test_json_lines_carry_their_position() -> None:
     lines = JsonLines()
     assert lines.feed("") is None
-    assert lines.feed('{"id": "a/1", "value": 1}') == Event('{"id": "a/1", "value": 1}', "a/1")
+    assert lines.feed('{"position": "a/1", "value": 1}') == Event('{"position": "a/1", "value": 1}', "a/1")

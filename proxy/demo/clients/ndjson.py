@@ -1,4 +1,4 @@
-"""One JSON document a line (`application/x-ndjson`). Pure."""
+"""One record a line (`application/x-ndjson`); its `position` is what SSE has as the event's id. Pure."""
 
 from dataclasses import dataclass
 
@@ -20,4 +20,4 @@ class JsonLines:
     def feed(self, line: str) -> Event | None:
         if not line.strip():
             return None
-        return Event(line, str(orjson.loads(line)["id"]))
+        return Event(line, str(orjson.loads(line)["position"]))
