@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from proxy.config.mistake import Fault, Mistake, Path
+from proxy.config.mistake import Fault, Mistake, Path, is_secret
 
 MAX_VALUES = 200_000  # of a file with its aliases written out
 
@@ -136,7 +136,7 @@ class _Reader:
             return int(text)
         if kind == "float" and _DECIMAL.fullmatch(text):
             return float(text)
-        return self._fault(path, _trap(kind, text))
+        return self._fault(path, _trap(kind, "this" if is_secret(path) else text))
 
     def _fault(self, path: Path, detail: str, *, at_key: bool = False) -> None:
         self._document.faults.append(Fault(path, detail, at_key=at_key))

@@ -45,3 +45,8 @@ def dotted(path: Path) -> str:
     """`routes[2].produce.key`; the file as a whole is `file`."""
     steps = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
     return steps.lstrip(".") or "file"
+
+
+def is_secret(path: Path) -> bool:
+    """True where no mistake may show the value."""
+    return path[:1] == ("secret",)

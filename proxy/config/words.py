@@ -8,9 +8,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from proxy.config.later import NOT_IN_THIS_VERSION, is_later, is_later_value, names_at
-from proxy.config.mistake import Fault, Path
-
-_SECRET = ("secret",)
+from proxy.config.mistake import Fault, Path, is_secret
 
 _DETAILS: dict[str, Callable[[ErrorDetails], str]] = {
     "missing": lambda error: "is missing",
@@ -97,7 +95,7 @@ def _model_in(annotation: Any) -> type[BaseModel]:
 
 def _shown(error: ErrorDetails) -> str:
     value = error["input"]
-    if error["loc"][:1] == _SECRET:
+    if is_secret(error["loc"]):
         return "not usable"
     if value is None:
         return "empty"
