@@ -93,17 +93,17 @@ def _stranger(admin: str) -> CommandFailed:
 
 def _print_routes(routes: list[dict[str, Any]]) -> None:
     if on_terminal():
-        print_table(("ROUTE", "TOPICS", "STATE", "ANSWERED", "OPEN"), [_stacked(route) for route in routes])
+        print_table(("ROUTE", "STATE", "ANSWERED", "OPEN"), [_stacked(route) for route in routes])
     else:
         headings = ("NAME", "METHOD", "PATH", "TOPICS", "GROUP", "STATE", "DETAIL", "ANSWERED", "OPEN")
         print_table(headings, [_flat(route) for route in routes])
 
 
 def _stacked(route: dict[str, Any]) -> tuple[str, ...]:
-    topics = [f"{ARROWS[route['kind']]} {topic}" for topic in route["topics"]]
+    topics = [f"  {ARROWS[route['kind']]} {topic}" for topic in route["topics"]]
+    group = [f"  for {route['group']}"] if route["group"] else []
     return (
-        f"{route['method']} {route['path']}\n  {route['name']}",
-        "\n".join([*topics, *([f"  for {route['group']}"] if route["group"] else [])]),
+        "\n".join([f"{route['method']} {route['path']}", f"  {route['name']}", *topics, *group]),
         "\n".join(filter(None, (route["state"], route["detail"]))),
         "\n".join(_answered(route)),
         _open(route),

@@ -5,10 +5,11 @@
 
 Ids in fields come from the configuration. Bodies, keys and credentials are never logged: a field with such a name is
 withheld, long values are cut, and a line break inside a value cannot make a second line. What uvicorn, aiokafka and
-asyncio log comes out in the same shape, from warnings up, and the same line at most once in ten seconds.
+asyncio log comes out in the same shape, from warnings up. The same warning comes at most once in ten seconds.
 """
 
 import logging
+import math
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -80,10 +81,10 @@ def configure(form: Form = "auto", level: str = "info", stream: TextIO = sys.std
 
 
 class Repeats(logging.Filter):
-    """Lets a foreign line through once in `every_s`; the next one says in `suppressed` how many were held back.
+    """Lets the same warning through once in `every_s`; the next one says in `suppressed` how many were held back.
 
-    A line is the same when logger and unformatted message are (so a changing number makes no difference). The memory
-    is bounded: beyond `limit` different lines the one seen longest ago is forgotten.
+    Two are the same when logger, unformatted message and the words among the fields are: a changing number makes no
+    difference. The memory is bounded: beyond `limit` different ones the one that passed longest ago is forgotten.
     """
 
     def __init__(self, every_s: float = 10.0, limit: int = 200, clock: Callable[[], float] = now_s) -> None:
@@ -91,23 +92,24 @@ class Repeats(logging.Filter):
         self._every_s = every_s
         self._limit = limit
         self._now_s = clock
-        self._seen: dict[tuple[str, str], list[float]] = {}  # [when it passed, how many since]
+        self._passed: dict[tuple[object, ...], tuple[float, int]] = {}  # when, and how many were held back since
 
     def filter(self, record: logging.LogRecord) -> bool:
-        if record.name.startswith(_ROOT):
+        if record.levelno < logging.WARNING:
             return True
-        line = (record.name, str(record.msg))
+        fields: dict[str, Any] = getattr(record, "fields", {})
+        line = (record.name, str(record.msg), *(value for value in fields.values() if isinstance(value, str)))
         now = self._now_s()
-        passed_s, suppressed = self._seen.get(line, (-self._every_s, 0))
+        passed_s, held_back = self._passed.get(line, (-math.inf, 0))
         if now - passed_s < self._every_s:
-            self._seen[line][1] += 1
+            self._passed[line] = (passed_s, held_back + 1)
             return False
-        self._seen.pop(line, None)
-        if len(self._seen) >= self._limit:
-            del self._seen[next(iter(self._seen))]
-        self._seen[line] = [now, 0]
-        if suppressed:
-            record.fields = {"suppressed": int(suppressed)}
+        self._passed.pop(line, None)  # so that it becomes the youngest
+        if len(self._passed) >= self._limit:
+            del self._passed[next(iter(self._passed))]
+        self._passed[line] = (now, 0)
+        if held_back:
+            record.fields = {**fields, "suppressed": held_back}
         return True
 
 

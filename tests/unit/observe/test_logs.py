@@ -110,29 +110,50 @@ class Clock:
         return self.now_s
 
 
-def foreign(message: str, *args: object, name: str = "aiokafka") -> logging.LogRecord:
-    return logging.LogRecord(name, logging.WARNING, "", 0, message, args, None)
+def line(message: str, *args: object, level: int = logging.WARNING, **fields: object) -> logging.LogRecord:
+    record = logging.LogRecord("aiokafka", level, "", 0, message, args, None)
+    if fields:
+        record.fields = fields
+    return record
 
 
-def test_the_same_foreign_line_passes_once_in_ten_seconds_and_then_says_how_many_were_held_back() -> None:
+def test_the_same_warning_passes_once_in_ten_seconds_and_then_says_how_many_were_held_back() -> None:
     clock = Clock()
     repeats = logs.Repeats(clock=clock)
-    assert [repeats.filter(foreign("broker %s is away", number)) for number in range(4)] == [True, False, False, False]
-    assert repeats.filter(foreign("something else"))
+    assert [repeats.filter(line("broker %s is away", number)) for number in range(4)] == [True, False, False, False]
+    assert repeats.filter(line("something else"))
     clock.now_s = 10.0
-    record = foreign("broker %s is away", 9)
+    record = line("broker %s is away", 9)
     assert repeats.filter(record)
     assert record.__dict__["fields"] == {"suppressed": 3}
 
 
-def test_our_own_lines_are_never_held_back() -> None:
+def test_a_field_that_is_a_number_makes_no_difference_and_one_that_is_a_word_does() -> None:
     repeats = logs.Repeats(clock=Clock())
-    assert all(repeats.filter(foreign("record_spooled", name="stepbridge.produce")) for _ in range(3))
+    assert repeats.filter(line("group_not_joined", group="pricing", retry_in_s=0.2))
+    assert not repeats.filter(line("group_not_joined", group="pricing", retry_in_s=0.4))
+    assert repeats.filter(line("group_not_joined", group="stock", retry_in_s=0.4))
+
+
+def test_what_was_held_back_is_told_beside_the_lines_own_fields() -> None:
+    clock = Clock()
+    repeats = logs.Repeats(clock=clock)
+    for _ in range(3):
+        repeats.filter(line("topic_missing", topic="orders"))
+    clock.now_s = 11.0
+    record = line("topic_missing", topic="orders")
+    assert repeats.filter(record)
+    assert record.__dict__["fields"] == {"topic": "orders", "suppressed": 2}
+
+
+def test_what_is_no_warning_is_never_held_back() -> None:
+    repeats = logs.Repeats(clock=Clock())
+    assert all(repeats.filter(line("record_spooled", level=logging.INFO)) for _ in range(3))
 
 
 def test_the_memory_of_repeats_is_bounded() -> None:
     repeats = logs.Repeats(clock=Clock(), limit=2)
     for message in ("one", "two", "three"):
-        repeats.filter(foreign(message))
-    assert not repeats.filter(foreign("three"))
-    assert repeats.filter(foreign("one"))  # forgotten, so it passes again
+        repeats.filter(line(message))
+    assert not repeats.filter(line("three"))
+    assert repeats.filter(line("one"))  # forgotten, so it passes again
