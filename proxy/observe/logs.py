@@ -29,7 +29,7 @@ _TRACE_LIMIT = 8_000
 
 
 class Log:
-    """The log of one room. A call costs about 10 µs where the level is on, 0.1 µs where it is off."""
+    """The log of one room. A call costs about 15 µs where the level is on, 0.2 µs where it is off."""
 
     __slots__ = ("_logger",)
 
@@ -59,11 +59,12 @@ def logger(name: str) -> Log:
     return Log(name)
 
 
-def configure(form: Form = "auto", level: str = "info", stream: TextIO = sys.stderr) -> None:
-    """Send every log of this process to `stream`. `auto`: text on a terminal, else JSON. Repeatable.
+def configure(form: Form = "auto", level: str = "info", stream: TextIO | None = None) -> None:
+    """Send every log of this process to `stream` (stderr). `auto`: text on a terminal, else JSON. Repeatable.
 
     Raises ValueError for a level that logging does not know.
     """
+    stream = stream or sys.stderr
     text = form == "text" or (form == "auto" and stream.isatty())
     handler = logging.StreamHandler(stream)
     handler.setFormatter(TextFormatter() if text else JsonFormatter())
@@ -156,7 +157,7 @@ def _fields(record: logging.LogRecord) -> dict[str, Any]:
 def _bounded(value: Any) -> Any:
     if value is None or isinstance(value, (bool, int, float)):
         return value
-    text = str(value)
+    text = str(value).encode(errors="replace").decode()  # half a surrogate pair would fail to be written
     return text if len(text) <= _VALUE_LIMIT else f"{text[:_VALUE_LIMIT]}… ({len(text)} characters)"
 
 

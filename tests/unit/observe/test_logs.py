@@ -48,10 +48,10 @@ def test_a_terminal_gets_text_and_a_pipe_gets_json() -> None:
     assert lines(pipe)[0]["event"] == "kafka_lost"
 
 
-@pytest.mark.parametrize("style", ["json", "text"])
-def test_a_line_break_in_a_value_or_message_makes_no_second_line(style: logs.Form) -> None:
+@pytest.mark.parametrize("form", ["json", "text"])
+def test_a_line_break_in_a_value_or_message_makes_no_second_line(form: logs.Form) -> None:
     stream = io.StringIO()
-    logs.configure(style, stream=stream)
+    logs.configure(form, stream=stream)
     logs.logger("http").error("refused", reason="one\ntwo\r\nthree")
     logging.getLogger("aiokafka").warning("four\nfive")
     assert len(stream.getvalue().splitlines()) == 2
@@ -66,10 +66,19 @@ def test_bodies_keys_and_credentials_are_withheld_and_long_values_cut() -> None:
     assert line["detail"] == "x" * 300 + "… (5000 characters)"
 
 
-@pytest.mark.parametrize(("style", "count"), [("json", 1), ("text", 5)])
-def test_an_unexpected_error_brings_its_traceback(style: logs.Form, count: int) -> None:
+@pytest.mark.parametrize("form", ["json", "text"])
+def test_a_text_that_is_no_unicode_is_logged_all_the_same(form: logs.Form) -> None:
+    stream = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
+    logs.configure(form, stream=stream)
+    logs.logger("http").warning("odd\ud800", reason="\udfff")
+    stream.seek(0)
+    assert "odd?" in stream.read()
+
+
+@pytest.mark.parametrize(("form", "count"), [("json", 1), ("text", 5)])
+def test_an_unexpected_error_brings_its_traceback(form: logs.Form, count: int) -> None:
     stream = io.StringIO()
-    logs.configure(style, stream=stream)
+    logs.configure(form, stream=stream)
     try:
         raise ValueError("boom")
     except ValueError as exc:
