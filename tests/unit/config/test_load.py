@@ -141,15 +141,14 @@ def test_variables_become_the_numbers_and_texts_that_are_asked_for(tmp_path: Pat
 
 
 @pytest.mark.parametrize(
-    "secret", ["99887766", "'${SECRET}'", "[99887766, 12345678901234567]", "{k: 99887766}", "099887766", "99:88"]
+    "secret", ["99887766", "'${SECRET}'", "[99887766, 12345678901234567]", "{k: 99887766}", "0112233", "11:22:33"]
 )
 def test_a_secret_is_in_no_mistake(tmp_path: Path, secret: str) -> None:
     found = mistakes(tmp_path, HEAD + A_ROUTE + f"secret: {secret}\n", {"SECRET": "99887766"})
     assert found
     for line in found:
         assert ": secret" in line
-        assert "9988" not in line
-        assert "99:88" not in line
+        assert not any(digits in line for digits in ("9988", "112233", "11:22:33"))
 
 
 def test_a_secret_is_in_no_repr(tmp_path: Path) -> None:
