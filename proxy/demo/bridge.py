@@ -35,6 +35,8 @@ async def running_bridge(
         await _wait_ready(bridge, say)
         yield bridge
     finally:
+        if not child.ended:
+            say("ending the bridge: it finishes what it has begun")
         await child.stop(timeout_s=STOP_TIMEOUT_S)
 
 

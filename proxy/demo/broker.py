@@ -16,6 +16,10 @@ from confluent_kafka import Producer
 from proxy.demo.process import Child
 
 START_TIMEOUT_S = 20.0
+NOTE = (
+    "Times to the readers are the embedded broker's: it answers a fetch that finds nothing only after 500 ms, and "
+    "lets a group join in 3 s. On a real Kafka (demo --bootstrap HOST:PORT) they are those of the bridge."
+)
 
 
 @asynccontextmanager

@@ -8,6 +8,7 @@ from uuid import uuid4
 from rich.console import Console
 
 from proxy.demo.bridge import Bridge
+from proxy.demo.broker import NOTE
 from proxy.demo.clients.stores import Till
 from proxy.demo.crew import Crew
 from proxy.demo.figures import Figures
@@ -28,16 +29,17 @@ async def live(options: Options, console: Console) -> None:
         console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     figures = Figures(READS)
+    note = NOTE if options.bootstrap is None else ""
     async with (
         set_stage(options, say) as bridge,
         client_session(bridge.url) as http,
         Crew(http, figures, run=f"{uuid4().hex[:8]}-") as crew,
-        live_page(http, lambda: _state(crew, figures), port=free_port(options.page_port)) as address,
+        live_page(http, lambda: _state(crew, figures, note), port=free_port(options.page_port)) as address,
     ):
         crew.start(_watch_over(bridge), name="the bridge")
         _open_shops(crew, options.per_second)
         say(f"\nOpen {address} to watch. Ctrl-C ends the demo.\n")
-        await crew.during(show(console, figures))
+        await crew.during(show(console, figures, note))
 
 
 def _open_shops(crew: Crew, per_second: float) -> None:
@@ -58,11 +60,12 @@ async def _watch_over(bridge: Bridge) -> None:
     raise bridge.child.failure(f"ended by itself with status {status}")
 
 
-def _state(crew: Crew, figures: Figures) -> dict[str, Any]:
+def _state(crew: Crew, figures: Figures, note: str) -> dict[str, Any]:
     """What /state.json says: the figures, and what a page that opens now has missed."""
     board = crew.dashboard.board
     return {
         **figures.as_json(),
+        "note": note,
         "stores": STORES,
         "articles": ASSORTMENT,
         "sellers": crew.recommendation.bestsellers.top(SELLERS_SHOWN),

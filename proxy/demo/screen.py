@@ -12,20 +12,20 @@ REDRAW_EVERY_S = 0.5
 LINE_EVERY_S = 5.0
 
 
-async def show(console: Console, figures: Figures) -> None:
-    """For ever; ends by cancellation, and leaves the terminal as it should be."""
+async def show(console: Console, figures: Figures, note: str) -> None:
+    """For ever; ends by cancellation, and leaves the terminal as it should be. `note` stands under the tables."""
     if not console.is_terminal:
         while True:
             await asyncio.sleep(LINE_EVERY_S)
             console.print(line(figures), markup=False, highlight=False, soft_wrap=True)
-    with Live(tables(figures), console=console, auto_refresh=False) as live:
+    with Live(tables(figures, note), console=console, auto_refresh=False) as live:
         while True:
             await asyncio.sleep(REDRAW_EVERY_S)
-            live.update(tables(figures), refresh=True)
+            live.update(tables(figures, note), refresh=True)
 
 
-def tables(figures: Figures) -> Group:
-    return Group(_topics(figures), _readers(figures), "Ctrl-C ends the demo.")
+def tables(figures: Figures, note: str) -> Group:
+    return Group(_topics(figures), _readers(figures), note, "Ctrl-C ends the demo.")
 
 
 def line(figures: Figures) -> str:

@@ -91,7 +91,7 @@ def test_the_table_and_the_line_say_the_same() -> None:
     send(figures, "a", "b")
     figures.seen("shop", record("a"))
     out = StringIO()
-    Console(file=out, width=130).print(tables(figures))
+    Console(file=out, width=130).print(tables(figures, "a note"))
     assert re.search(r"sales +│ +2 │ +0 │ +0 │", out.getvalue())
     assert re.search(r"shop +│ +1 │ +0 │ +0 │ +1 │", out.getvalue())
     assert "2 written (0/s); shop 1 seen, 1 behind, p99 0 ms" in line(figures)

@@ -173,6 +173,7 @@ async function start() {
     return;
   }
   layOut(state.stores, state.articles);
+  at("note").textContent = state.note;
   for (const [key, pieces] of Object.entries(state.stock)) setShelf(key, { pieces });
   for (const [key, price] of Object.entries(state.prices)) setShelf(key, { price });
   showSellers(state.sellers);
