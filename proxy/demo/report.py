@@ -20,6 +20,6 @@ def print_verdict(console: Console, verdict: Verdict) -> None:
     console.print(table)
     console.print('"again before" and "again after" count sights of a record before and after it was accepted.')
     for failure in verdict.failures:
-        console.print(f"FAILED  {failure}", markup=False, highlight=False, style="red")
+        console.print(f"FAILED  {failure}", markup=False, highlight=False, soft_wrap=True, style="red")
     if verdict.good:
         console.print("Every record reached every reader that should see it, in order, and none came back.")
