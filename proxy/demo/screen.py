@@ -54,9 +54,9 @@ def _readers(figures: Figures) -> Table:
 
 def _table(first: str, *others: str) -> Table:
     table = Table()
-    table.add_column(first, min_width=22)
+    table.add_column(first, min_width=15)
     for other in others:
-        table.add_column(other, justify="right", min_width=8)
+        table.add_column(other, justify="right", min_width=5)
     return table
 
 
