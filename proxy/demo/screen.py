@@ -5,6 +5,7 @@ import asyncio
 from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
+from rich.text import Text
 
 from proxy.demo.figures import Figures
 
@@ -25,7 +26,7 @@ async def show(console: Console, figures: Figures, note: str) -> None:
 
 
 def tables(figures: Figures, note: str) -> Group:
-    return Group(_topics(figures), _readers(figures), note, "Ctrl-C ends the demo.")
+    return Group(_topics(figures), _readers(figures), Text(note, style="dim"), Text("Ctrl-C ends the demo."))
 
 
 def line(figures: Figures) -> str:
@@ -36,7 +37,7 @@ def line(figures: Figures) -> str:
 
 
 def _topics(figures: Figures) -> Table:
-    table = _table("topic", "written", "refused", "unknown", "per s")
+    table = _table("topic", "written", "refused", "unknown", "/s")
     for topic in figures.topics():
         counts = (topic.written, topic.refused, topic.unknown)
         table.add_row(topic.topic, *(str(count) for count in counts), f"{topic.per_second:.1f}")
@@ -44,7 +45,7 @@ def _topics(figures: Figures) -> Table:
 
 
 def _readers(figures: Figures) -> Table:
-    table = _table("reader", "seen", "again", "accepted", "behind", "per s", "p50 ms", "p99 ms")
+    table = _table("reader", "seen", "again", "accepted", "behind", "/s", "p50 ms", "p99 ms")
     for reader in figures.readers():
         counts = (reader.seen, reader.again, reader.accepted, reader.behind)
         times = (_ms(reader.p50_ms), _ms(reader.p99_ms))
