@@ -6,6 +6,7 @@ from collections.abc import Callable
 from proxy.consume.books import Books, Now, Refused
 from proxy.consume.claim import Claim, Held, Wish, beyond, ids
 from proxy.consume.commits import Committer
+from proxy.consume.ranges import Ranges
 from proxy.errors import Conflict, LeaseExpired, LeaseMoved, NotNow, OutcomeUnknown
 from proxy.seams import AckOutcome
 
@@ -49,7 +50,8 @@ class Acks:
     def _take(self, claim: Claim, wish: Wish, delay_s: float) -> Refused:
         now = self._now()
         refused = self._books.accept(claim, wish.accept, now)
-        refused.moved.update(self._books.release(claim, wish.release, now, delay_s=delay_s))
+        for partition, ranges in self._books.release(claim, wish.release, now, delay_s=delay_s).items():
+            refused.moved[partition] = list(Ranges([*refused.moved.get(partition, ()), *ranges]))
         return refused
 
     async def _committed(self, accepted: Held) -> None:
@@ -57,12 +59,20 @@ class Acks:
         ledgers = {partition: self._books.ledgers.get(partition) for partition in accepted}
         awaited = [(p, ledger, ledger.changes, accepted[p]) for p, ledger in ledgers.items() if ledger is not None]
         for partition, ledger, changes, ranges in awaited:
-            while not ledger.is_durable(changes, ranges):
-                if self._books.ledgers.get(partition) is not ledger:
-                    raise LeaseMoved("The partition was moved before the ack was committed. Poll again.")
-                # Without room in the commit, another ack must come first: then asking for a commit would not help.
-                round_ = self._committer.ask() if ledger.durable < changes else self._committer.next_round
-                await round_.over()
+            try:
+                while not ledger.is_durable(changes, ranges):
+                    successor = self._books.ledgers.get(partition)
+                    if successor is not ledger:
+                        if successor is not None and successor.has_settled(ranges):
+                            break  # Kafka had it after all
+                        raise LeaseMoved("The partition was moved before the ack was committed. Poll again.")
+                    # Without room in the commit, another ack must come first: then asking for one would not help.
+                    round_ = self._committer.ask() if ledger.durable < changes else self._committer.next_round
+                    await round_.over()
+            except LeaseMoved:
+                if ledger.unknown >= changes:
+                    raise self._late(is_taken=True) from None
+                raise
 
     def _late(self, is_taken: bool) -> NotNow | OutcomeUnknown:
         if is_taken:

@@ -8,7 +8,7 @@ Kafka (seek, pause) is returned. Claims and commits count in wall-clock millisec
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import count, groupby
+from itertools import count, groupby, repeat
 from operator import attrgetter
 from secrets import randbits
 from typing import NamedTuple
@@ -22,7 +22,6 @@ from proxy.record import Fetched, Partition
 from proxy.seams import Committed, Delivery
 
 _place = attrgetter("topic", "partition")
-_UNKNOWN = Committed(-1, "")  # no commit is ever like this
 
 log = logger("consume")
 
@@ -74,6 +73,7 @@ class Books:
         self._lease_s = lease_s
         self._budget = budget
         self._commits: dict[Partition, Committed] = {}  # the last one that Kafka has, as far as we know
+        self._is_stale = False
         self._ready: OrderedDict[Partition, None] = OrderedDict()  # in turn
         self._lease_ids = count(randbits(62))
 
@@ -93,17 +93,20 @@ class Books:
         window = self._budget.window(len(partitions))
         self.ledgers = {p: self._kept(p, commits.get(p)) or self._restored(commits.get(p), now) for p in partitions}
         self._commits = {p: commits[p] for p in partitions if p in commits}
+        self._is_stale = False
         for ledger in self.ledgers.values():
             ledger.window = window
         self._ready = OrderedDict((p, None) for p, ledger in self.ledgers.items() if ledger.is_ready)
         return {p: ledger.position for p, ledger in self.ledgers.items() if ledger.position is not None}
 
     def forget(self) -> None:
-        """Keep none of these ledgers at the next assignment: Kafka may know other than they do."""
-        self._commits = dict.fromkeys(self.ledgers, _UNKNOWN)
+        """Commit nothing more of these ledgers, and keep none at the next assignment: the group is past them."""
+        self._is_stale = True
 
     def _kept(self, partition: Partition, commit: Committed | None) -> Ledger | None:
-        return self.ledgers.get(partition) if self._commits.get(partition) == commit else None
+        if self._is_stale or self._commits.get(partition) != commit:
+            return None
+        return self.ledgers.get(partition)
 
     def _restored(self, commit: Committed | None, now: Now) -> Ledger:
         window = self._budget.window(0)  # `assign` gives it its share
@@ -162,7 +165,7 @@ class Books:
                 lease_id, records=records - len(out), size_bytes=size_bytes, now_s=now.s, until_s=until_s
             )
             for run in runs:
-                out += [Delivery(record, run.deliveries) for record in run.records]
+                out += map(Delivery, run.records, repeat(run.deliveries))
                 size_bytes -= run.size_bytes
                 self.redeliveries += len(run.records) if run.deliveries > 1 else 0
             if runs:
@@ -229,6 +232,8 @@ class Books:
 
     def snapshots(self, now: Now, *, with_leases: bool = False) -> "Snapshots":
         """What to commit: what Kafka does not know yet; `with_leases`, for a last one: also what is only handed out."""
+        if self._is_stale:
+            return {}
         return {
             partition: (ledger, snapshot)
             for partition, ledger in self.ledgers.items()
@@ -241,6 +246,11 @@ class Books:
         for partition, (ledger, snapshot) in snapshots.items():
             ledger.committed(snapshot)
             self._commits[partition] = snapshot.commit
+
+    def unanswered(self, snapshots: "Snapshots") -> None:
+        """Kafka may have these, or not."""
+        for ledger, snapshot in snapshots.values():
+            ledger.unanswered(snapshot)
 
 
 Snapshots = dict[Partition, tuple[Ledger, Snapshot]]

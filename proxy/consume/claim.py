@@ -35,17 +35,19 @@ class Claim:
 
     def seal(self, signer: Signer, kind: Kind = Kind.LEASE) -> str:
         """The token that a client gets."""
+        out = self.head(len(self.held))
+        for partition, ranges in self.held.items():
+            put_partition(out, partition)
+            put_ranges(out, ranges)
+        return signer.sign(kind, out)
+
+    def head(self, entries: int) -> bytearray:
+        """The token's payload up to what is held: so many times a partition and its ranges follow."""
         out = bytearray()
         put_text(out, self.group)
-        for number in (self.lease_id, self.until_ms, self.records, self.stream_id, len(self.held)):
+        for number in (self.lease_id, self.until_ms, self.records, self.stream_id, entries):
             put(out, number)
-        topic = ""
-        for partition, ranges in self.held.items():
-            put_text(out, "" if partition.topic == topic else partition.topic)
-            topic = partition.topic
-            put(out, partition.partition)
-            _put_ranges(out, ranges)
-        return signer.sign(kind, out)
+        return out
 
     @classmethod
     def open(cls, signer: Signer, token: str, *, group: str, kind: Kind = Kind.LEASE) -> "Claim":
@@ -64,17 +66,21 @@ class Claim:
         group = reader.text()
         lease_id, until_ms, records, stream_id = (reader.number() for _ in range(4))
         held: dict[Partition, Sequence[Range]] = {}
-        topic = ""
         for _ in range(reader.count()):
-            topic = reader.text() or topic
-            partition = Partition(topic, reader.number())
-            held[partition] = _read_ranges(reader)
+            partition = Partition(reader.text(), reader.number())
+            ranges = _read_ranges(reader)
+            before = held.get(partition)
+            held[partition] = list(Ranges([*before, *ranges])) if before else ranges
         reader.end()
         return cls(group, lease_id, until_ms, records, held, stream_id)
 
 
-def _put_ranges(out: bytearray, ranges: Iterable[Range]) -> None:
-    ranges = list(ranges)
+def put_partition(out: bytearray, partition: Partition) -> None:
+    put_text(out, partition.topic)
+    put(out, partition.partition)
+
+
+def put_ranges(out: bytearray, ranges: Sequence[Range] | Ranges) -> None:
     put(out, len(ranges))
     edge = 0
     for start, end in ranges:

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 
 from proxy.consume.books import Books, Now
-from proxy.errors import LeaseMoved, ProxyError
+from proxy.errors import KafkaAway, LeaseMoved, ProxyError
 from proxy.observe.logs import logger
 from proxy.record import Partition
 from proxy.seams import Committed
@@ -46,10 +46,14 @@ class Committer:
         books: Books,
         write: Callable[[Mapping[Partition, Committed]], Awaitable[None]],
         now: Callable[[], Now],
+        *,
+        refused: Callable[[], None],
     ) -> None:
+        """`write` is the member's `commit`; `refused` is called when the group did not take one from us."""
         self._group = group
         self._books = books
         self._write = write
+        self._refused = refused
         self._now = now
         self._round = Round()
         self._one_at_a_time = asyncio.Lock()
@@ -95,7 +99,7 @@ class Committer:
                 await self._commit(with_leases)
             except LeaseMoved as exc:
                 refused = exc.detail
-                self._books.forget()
+                self._refused()
             except ProxyError as exc:
                 log.warning("commit_not_made", group=self._group, reason=exc.detail)
                 return False
@@ -105,6 +109,11 @@ class Committer:
 
     async def _commit(self, with_leases: bool) -> None:
         snapshots = self._books.snapshots(self._now(), with_leases=with_leases)
-        if snapshots:
+        if not snapshots:
+            return
+        try:
             await self._write({partition: snapshot.commit for partition, (_, snapshot) in snapshots.items()})
-            self._books.committed(snapshots)
+        except KafkaAway:
+            self._books.unanswered(snapshots)
+            raise
+        self._books.committed(snapshots)

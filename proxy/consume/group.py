@@ -33,6 +33,7 @@ from proxy.observe.logs import logger
 from proxy.record import Fetched, Partition
 from proxy.seams import AckOutcome, Committed, GroupMember, Handout, NewMember
 
+START_OVER_S = 5.0  # so long a rebalance may take to come after a commit was refused
 REJOIN_S = (0.2, 5.0)  # the first pause before joining is tried again, and the longest
 
 log = logger("consume")
@@ -78,7 +79,7 @@ class GroupSession:
         self._now = now
         self._member: GroupMember | None = None
         self._books = Books(settings.group, lease_s=settings.lease_s, budget=settings.budget)
-        self._committer = Committer(settings.group, self._books, self._write, now)
+        self._committer = Committer(settings.group, self._books, self._write, now, refused=self._commit_refused)
         self._line = Line()
         self._streams: dict[int, Stream] = {}  # open ones, and those that may be resumed
         self._paused: set[Partition] = set()
@@ -95,6 +96,8 @@ class GroupSession:
         self._alarm: asyncio.TimerHandle | None = None
         self._alarm_s = 0.0  # when it rings
         self._is_closing = asyncio.Event()
+        self._is_moving = False
+        self._starting_over: asyncio.Task[None] | None = None
         self._trouble: NotNow | None = None
 
     def __repr__(self) -> str:
@@ -112,9 +115,14 @@ class GroupSession:
                 self._take(
                     await member.fetch(timeout_s=self._settings.fetch_s, max_records=self._settings.fetch_records)
                 )
+        except Exception as exc:
+            log.error("group_reader_failed", exc=exc, group=self._group)
+            raise
         finally:
             self._trouble = NotNow(f"Reading for group {self._group!r} has ended. Try again later.")
             self._line.end()
+            if self._starting_over is not None:
+                self._starting_over.cancel()
             committing.cancel()
             await asyncio.wait([committing])
 
@@ -180,18 +188,46 @@ class GroupSession:
 
     async def on_revoked(self, partitions: Sequence[Partition]) -> None:
         """Hold everything, and make a last commit after the one in flight."""
-        self._is_owning.clear()
-        self._committer.hold()
+        self._is_moving = True
+        self._let_go()
         if self._member is not None and self._member.is_fenced():
             self._books.forget()  # another may have had them since
         await self._committer.commit(with_leases=True)
 
     async def on_assigned(self, partitions: Sequence[Partition]) -> None:
-        """Start from what Kafka has, or go on where we were; then let everything go on."""
+        """Start from what Kafka has, or go on where we were."""
+        self._let_go()
+        await self._own(partitions)
+        self._is_moving = False
+
+    def _let_go(self) -> None:
+        self._is_owning.clear()
+        self._committer.hold()
+        if self._starting_over is not None:
+            self._starting_over.cancel()
+            self._starting_over = None
+
+    def _commit_refused(self) -> None:
+        """What readers were just told is not accepted must come again: nothing more is said for these ledgers."""
+        self._books.forget()
+        self._let_go()
+        if not self._is_moving and not self._is_closing.is_set():
+            self._starting_over = asyncio.create_task(self._start_over(), name=f"start over {self._group}")
+
+    async def _start_over(self) -> None:
+        """A refused commit foretells a rebalance. Should none come, go on from what Kafka has."""
+        await asyncio.sleep(START_OVER_S)
+        log.warning("group_started_over", group=self._group)
+        firsts = {p: ledger.first for p, ledger in self._books.ledgers.items() if ledger.first is not None}
+        # Without a commit yet, the member would read on, not start again.
+        await self._own(list(self._books.ledgers), {p: Committed(first, "") for p, first in firsts.items()})
+
+    async def _own(self, partitions: Sequence[Partition], starts: Mapping[Partition, Committed] | None = None) -> None:
+        """Take these partitions from their commits, or else from these starts; then let everything go on."""
         member = self._member
         if member is None or self._is_closing.is_set():
             return
-        commits = await member.committed(partitions)
+        commits = {**(starts or {}), **await member.committed(partitions)}
         for partition, offset in self._books.assign(partitions, commits, self._now()).items():
             member.seek(partition, offset)
         self._trouble = None
@@ -326,8 +362,8 @@ class GroupSession:
 
     # ---- streams (`stream.Leases`)
 
-    def mark(self, claim: Claim) -> str:
-        return claim.seal(self._signer, Kind.STREAM)
+    def mark(self, payload: bytearray) -> str:
+        return self._signer.sign(Kind.STREAM, payload)
 
     def stream_closed(self, stream: Stream) -> None:
         """Forget it, once nobody can resume it."""

@@ -71,10 +71,12 @@ class Ledger:
         fence = progress.fence if progress and progress.fence else Fence(start or 0, 0)
         self.low: int | None = start
         self.position: int | None = start  # the next offset to fetch
+        self.first = start  # where this ledger began
         self.high = fence.high  # one past the highest handed out
         self.settled = Ranges(progress.accepted if progress else ())
         self.changes = 0  # goes up with everything that a commit should say
         self.durable = 0  # the changes that Kafka has
+        self.unknown = 0  # the changes that it may have: their commit got no answer
         self.left_out: int | None = None  # acceptances from here on are not in it, for want of room
         self.open_records = 0
         self.open_bytes = 0
@@ -100,7 +102,7 @@ class Ledger:
     def take(self, records: Sequence[Fetched]) -> None:
         """Take in records as fetched from `position` on, in order."""
         if self.position is None or self.low is None:
-            self.position = self.low = self.high = records[0].offset
+            self.position = self.low = self.high = self.first = records[0].offset
             self.changes += 1  # so that this start is committed, and a restart finds it
         edge, self.position = self.position, records[-1].offset + 1
         if edge >= self._fence and edge >= self.low and not (self.settled and self.settled[-1][1] > edge):
@@ -358,6 +360,15 @@ class Ledger:
         """Kafka has it."""
         self.durable = max(self.durable, snapshot.changes)
         self.left_out = snapshot.left_out
+
+    def unanswered(self, snapshot: Snapshot) -> None:
+        """Kafka may have it, or not."""
+        self.unknown = max(self.unknown, snapshot.changes)
+
+    def has_settled(self, ranges: Sequence[Range]) -> bool:
+        """Whether all of these ranges are settled."""
+        low = self.low or 0
+        return all(not any(self.settled.without(max(start, low), end)) for start, end in ranges)
 
     def is_durable(self, changes: int, ranges: Sequence[Range]) -> bool:
         """Whether Kafka has all changes up to that number, and these ranges among them."""

@@ -46,8 +46,9 @@ class Run:
         return min(records, len(self.records))
 
     def split(self, count: int) -> tuple["Run", "Run"]:
-        """The first `count` records and the others; neither may be empty."""
-        head = Run.of(self.start, self.records[:count], self.deliveries)
+        """The first `count` records and the others; neither may be empty. Bytes are shared out by count."""
+        size_bytes = self.size_bytes * count // len(self.records)
+        head = Run(self.start, self.records[:count], self.deliveries, size_bytes)
         return head, Run(head.end, self.records[count:], self.deliveries, self.size_bytes - head.size_bytes)
 
     def cut(self, ranges: Iterable[Range]) -> tuple[list["Run"], list["Run"]]:

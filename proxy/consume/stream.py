@@ -13,13 +13,12 @@ names; the rest waits for its leases to end.
 """
 
 from collections import deque
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from proxy.consume.claim import Claim, Held, beyond
+from proxy.consume.claim import Claim, Held, beyond, put_partition, put_ranges
 from proxy.consume.handout import Leased
-from proxy.consume.ranges import Range, Ranges
+from proxy.consume.ranges import Ranges
 from proxy.consume.waiting import Waiter
 from proxy.record import Fetched, Partition
 from proxy.seams import Handout
@@ -36,25 +35,25 @@ class Leases(Protocol):
     def settle(self, claim: Claim, held: Held) -> None: ...
     def give_back(self, claim: Claim, held: Held) -> None: ...
     def keep_for_resume(self, claim: Claim) -> None: ...
-    def mark(self, claim: Claim) -> str: ...
+    def mark(self, payload: bytearray) -> str: ...
     def stream_closed(self, stream: "Stream") -> None: ...
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Part:
     """One hand-out, and what of it was written."""
 
     claim: Claim
     written: dict[Partition, Ranges] = field(default_factory=dict)
 
-    def write(self, record: Fetched) -> None:
-        """The record was written, and so was all of its partition before it in this hand-out."""
-        partition = Partition(record.topic, record.partition)
-        ranges = self.written.setdefault(partition, Ranges())
+    def write(self, partition: Partition, offset: int) -> Ranges:
+        """A record was written, and so was all of its partition before it in this hand-out. Returns what was."""
+        written = self.written.setdefault(partition, Ranges())
         for start, end in self.claim.held.get(partition, ()):
-            if start > record.offset:
+            if start > offset:
                 break
-            ranges.add(start, min(end, record.offset + 1))
+            written.add(start, min(end, offset + 1))
+        return written
 
     def unwritten(self) -> Held:
         return beyond(self.claim.held, self.written)
@@ -69,6 +68,8 @@ class Stream:
         self._parts: deque[_Part] = deque(maxlen=None if leases.is_auto else _REMEMBERED)
         self._waiter: Waiter | None = None
         self._is_open = True
+        self._marking: tuple[_Part, Partition] | None = None  # whose records `_mark_head` is for
+        self._mark_head = bytearray()
 
     def __repr__(self) -> str:
         return f"<Stream {self.id} {'open' if self._is_open else 'closed'}, {len(self._parts)} hand-outs>"
@@ -96,10 +97,30 @@ class Stream:
         return handout
 
     def event_id(self, record: Fetched) -> str:
-        current = self._parts[-1]
-        current.write(record)
+        part, partition = self._parts[-1], Partition(record.topic, record.partition)
+        written = part.write(partition, record.offset)
+        if self._marking != (part, partition):
+            self._marking = part, partition
+            self._mark_head = self._head(part, partition)
+        mark = self._mark_head.copy()
+        put_ranges(mark, written)
+        return self._leases.mark(mark)
+
+    def _head(self, current: _Part, partition: Partition) -> bytearray:
+        """The ids' payload up to the ranges of this partition: the same for all its records in one hand-out."""
         parts = self._parts if self._leases.is_auto else (current,)
-        return self._leases.mark(replace(current.claim, held=_merged(part.written for part in parts)))
+        others = [
+            (place, ranges)
+            for part in parts
+            for place, ranges in part.written.items()
+            if (part, place) != (current, partition)
+        ]
+        head = replace(current.claim, records=0).head(len(others) + 1)
+        for place, ranges in others:
+            put_partition(head, place)
+            put_ranges(head, ranges)
+        put_partition(head, partition)
+        return head
 
     def confirm(self, handout: Handout) -> None:
         if not self._leases.is_auto or not isinstance(handout, Leased):
@@ -108,6 +129,7 @@ class Stream:
             if part.claim is handout.claim:
                 self._leases.settle(part.claim, part.claim.held)
                 self._parts.remove(part)
+                self._marking = None
                 return
 
     def close(self) -> None:
@@ -139,12 +161,3 @@ class Stream:
                 unseen = beyond(part.claim.held, seen.held) if is_current else part.claim.held
                 self._leases.give_back(part.claim, unseen)
         self._parts.clear()
-
-
-def _merged(every: Iterable[Mapping[Partition, Ranges]]) -> Held:
-    merged: dict[Partition, list[Range]] = {}
-    for written in every:
-        for partition, ranges in written.items():
-            before = merged.get(partition)
-            merged[partition] = list(Ranges([*before, *ranges])) if before else list(ranges)
-    return merged

@@ -19,7 +19,7 @@ from proxy.errors import (
     OutcomeUnknown,
 )
 from proxy.record import Partition
-from proxy.seams import AckOutcome, GroupReader, Handout
+from proxy.seams import AckOutcome, Committed, GroupReader, Handout
 from tests.unit.consume.fakes import SIGNER, ScriptedBroker, session_on
 from tests.unit.consume.records import ORDERS
 
@@ -200,6 +200,17 @@ async def test_an_ack_for_a_partition_that_went_elsewhere_is_moved() -> None:
         assert broker.commits[OTHER].offset == 1
 
 
+async def test_what_is_accepted_and_what_is_released_are_both_moved() -> None:
+    broker = ScriptedBroker(ORDERS, OTHER)
+    broker.append("a", "b")
+    async with session_on(broker) as session:
+        handout = await poll(session)
+        await broker.members[0].rebalance(OTHER)
+        with pytest.raises(LeaseMoved) as refused:
+            await session.acknowledge(handout.lease, accept=["orders:0:1"], release=["orders:0:0"])
+        assert refused.value.extra == {"accepted": [], "refused": ["orders:0:0", "orders:0:1"]}
+
+
 async def test_a_new_owner_takes_the_ack_of_a_lease_it_never_gave() -> None:
     broker = broker_with("a", "b", "c")
     async with session_on(broker) as session:
@@ -209,19 +220,23 @@ async def test_a_new_owner_takes_the_ack_of_a_lease_it_never_gave() -> None:
         assert [delivery.record.offset for delivery in (await poll(session)).records] == [2]
 
 
-async def test_a_refused_commit_fails_its_acks_and_the_records_come_again() -> None:
+@pytest.mark.parametrize("comes_rebalance", [True, False])
+async def test_a_refused_commit_fails_its_acks_and_the_records_come_again(comes_rebalance: bool) -> None:
+    """Whoever is told 409 may have undone his work."""
     broker = broker_with("a")
     async with session_on(broker) as session:
         handout = await poll(session)
         await asyncio.sleep(1)
-        broker.commit_errors = [LeaseMoved("the group has been rebalanced") for _ in range(2)]  # the last one, too
+        broker.commit_errors = [LeaseMoved("the group has been rebalanced")]
         with pytest.raises(LeaseMoved):
             await accept_all(session, handout)
-        await broker.members[0].rebalance(ORDERS)
+        if comes_rebalance:
+            await broker.members[0].rebalance(ORDERS)
         assert [delivery.record.offset for delivery in (await poll(session)).records] == [0]
+        assert broker.commits[ORDERS].offset == 0
 
 
-async def test_a_commit_lost_on_the_way_out_fails_its_ack_when_the_partition_went() -> None:
+async def test_a_commit_without_an_answer_is_unknown_when_the_partition_went() -> None:
     broker = ScriptedBroker(ORDERS, OTHER)
     broker.append("a")
     async with session_on(broker) as session:
@@ -230,6 +245,34 @@ async def test_a_commit_lost_on_the_way_out_fails_its_ack_when_the_partition_wen
         broker.commit_errors = [KafkaAway("frozen") for _ in range(2)]
         ack = asyncio.ensure_future(accept_all(session, handout))
         await asyncio.sleep(0.1)
+        await broker.members[0].rebalance(OTHER)
+        with pytest.raises(OutcomeUnknown):
+            await ack
+
+
+async def test_a_commit_without_an_answer_that_was_made_is_found_at_the_next_assignment() -> None:
+    broker = broker_with("a")
+    async with session_on(broker) as session:
+        handout = await poll(session)
+        await asyncio.sleep(1)
+        broker.commit_errors = [KafkaAway("frozen") for _ in range(2)]
+        ack = asyncio.ensure_future(accept_all(session, handout))
+        await asyncio.sleep(0.1)
+        await broker.members[0].revoke()
+        broker.commits[ORDERS] = Committed(1, "")
+        await broker.members[0].assign(ORDERS)
+        assert await ack == AckOutcome(1, 0)
+
+
+async def test_an_ack_whose_partition_went_before_its_commit_is_moved() -> None:
+    broker = ScriptedBroker(ORDERS, OTHER)
+    broker.append("a")
+    async with session_on(broker) as session:
+        handout = await poll(session)
+        await asyncio.sleep(1)
+        broker.members[0].fenced = True  # so that no last commit is made
+        ack = asyncio.ensure_future(accept_all(session, handout))
+        await asyncio.sleep(0)
         await broker.members[0].rebalance(OTHER)
         with pytest.raises(LeaseMoved):
             await ack
