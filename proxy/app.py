@@ -1,47 +1,49 @@
 """The bridge, wired once: engines below, services on them, fronts on those. Read this to know what talks to what.
 
-http/   ->  produce/  ->  kafka/producer          a POST becomes a record
-http/   ->  consume/  ->  kafka/member, tail      records become answers and streams
-admin/  ->  Bridge (`admin/operations.py`)        what an operator sees and does
+| request | front | service | engine |
+|---|---|---|---|
+| POST, a record | `http/produce` | `produce/submitter`, `produce/queue` | `kafka/producer` |
+| GET for a group, and its acks | `http/group`, `http/ack` | `consume/group` | `kafka/member` |
+| GET without a group | `http/feed` | `consume/feed` | `kafka/tail` |
+| an operator's | `admin/app` | `Bridge`, `status` | `kafka/topics` |
 """
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from secrets import token_urlsafe
-from typing import Literal
 
+from proxy import status
 from proxy.admin.app import admin_app
-from proxy.admin.operations import Dependency, GroupState, PartitionState, RouteState
+from proxy.admin.operations import Dependency, GroupState, RouteState
 from proxy.config.mistake import ConfigMistakes
-from proxy.config.model import Config, Consume, Route
-from proxy.consume import handout as consume_states
+from proxy.config.model import Config
+from proxy.consume.catchup import CatchUp
+from proxy.consume.feed import Feed
 from proxy.consume.group import GroupSession, GroupSettings
 from proxy.consume.readers import Readers
 from proxy.consume.token import Signer
-from proxy.http.ack import AckEndpoint
-from proxy.http.consume import ConsumeEndpoint
-from proxy.http.dispatch import Dispatcher, Endpoint
-from proxy.http.group import GroupPoll, GroupStreaming
-from proxy.http.produce import ProduceEndpoint
+from proxy.endpoints import FeedKey, GroupKey, Services, all_topics, feed_keys, group_keys, key_hashes
+from proxy.http.dispatch import Dispatcher
 from proxy.http.protocol import Policy
 from proxy.kafka.connection import KafkaSettings
 from proxy.kafka.member import Member
 from proxy.kafka.partitioner import HASHES
 from proxy.kafka.producer import Producer
+from proxy.kafka.tail import Tail
 from proxy.kafka.topics import Topics
 from proxy.limits.gate import Gate, Streams
-from proxy.observe.logs import logger
+from proxy.observe import logs
 from proxy.observe.loop import watch_loop
-from proxy.observe.metrics import Metrics, RouteMetrics, Sample, Snapshot
+from proxy.observe.metrics import Metrics, Sample, Snapshot
 from proxy.produce.submitter import ProduceQueues
-from proxy.routes.recipe import RecordRecipe
 from proxy.routes.table import RouteTable
 from proxy.seams import GroupMember
 
-log = logger("app")
+RESTART_NEEDED = ("kafka", "server", "admin", "secret", "topics")  # sections that a reload does not put in force
+
+log = logs.logger("app")
 
 
 class Bridge:
@@ -59,78 +61,57 @@ class Bridge:
         self._config = config
         self._reread = reread
         self._policy = policy
-        self._stack = AsyncExitStack()
-        self._gate = Gate(config.limits.in_flight, config.limits.in_flight_bytes)
-        self._streams = Streams(config.limits.streams)
+        self._settings = KafkaSettings(
+            config.kafka.bootstrap_servers, session_timeout_ms=config.kafka.session_timeout_ms
+        )
         self._signer = Signer(secrets_of(config))
+        self._stack = AsyncExitStack()
         self._tasks: set[asyncio.Task[object]] = set()
 
     async def __aenter__(self) -> "Bridge":
-        config = self._config
-        settings = KafkaSettings(config.kafka.bootstrap_servers, session_timeout_ms=config.kafka.session_timeout_ms)
-        enter = self._stack.enter_async_context
-        self._settings = settings
-        self._drain: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._topics = await enter(Topics(settings, topics_of(config), create=config.topics.create))
-        self._producer = await enter(Producer(settings, self._note_kafka_error))
-        self._queues = ProduceQueues(self._topics, self._producer, hashes_of(config))
+        config, enter = self._config, self._stack.enter_async_context
+        self._topics = await enter(Topics(self._settings, all_topics(config), create=config.topics.create))
+        producer = await enter(Producer(self._settings, self._note_kafka_error))
+        self._queues = ProduceQueues(self._topics, producer, key_hashes(config, HASHES))
         self._stack.push_async_callback(self._queues.close)
-        self._groups = await enter(Readers(self._new_session))
-        self.http.table = self._table(config)
+        self._catch_up = await enter(CatchUp(lambda: Tail(self._settings)))
+        self._groups: Readers[GroupKey, GroupSession] = await enter(Readers(self._new_session, GroupSession.close))
+        self._feeds: Readers[FeedKey, Feed] = await enter(Readers(self._new_feed, close=None))
+        self._services = Services(
+            metrics=self.metrics,
+            submitter=self._queues,
+            groups=self._groups,
+            feeds=self._feeds,
+            gate=Gate(config.limits.in_flight, config.limits.in_flight_bytes),
+            streams=Streams(config.limits.streams),
+            drain=asyncio.get_running_loop().create_future(),
+        )
+        self.http.table = self._services.table(config)
         self.metrics.add_source(self._samples)
         self._keep(watch_loop(self.metrics.loop_lag))
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        self.end_streams()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._stack.aclose()
 
-    # ---- what requests go to
-
-    def _table(self, config: Config) -> RouteTable[Endpoint]:
-        return RouteTable.build(entry for route in config.routes for entry in self._endpoints(route, config))
-
-    def _endpoints(self, route: Route, config: Config) -> Iterator[tuple[str, str, Endpoint]]:
-        """(method, path, endpoint) for the route, and for its acks where it has them."""
-        metrics = self.metrics.route(route.name)
-        own_limit = route.limits.max_body_bytes or config.limits.max_body_bytes
-        if route.produce:
-            own = Gate(route.limits.in_flight or config.limits.in_flight, config.limits.in_flight_bytes, route.name)
-            handle = ProduceEndpoint(
-                recipe=RecordRecipe.compile(route),
-                submitter=self._queues,
-                gates=(self._gate, own),
-                metrics=metrics,
-                max_body_bytes=own_limit,
-                timeout_s=route.produce.timeout_ms / 1000,
-            )
-            yield route.method, route.path, Endpoint(route.name, handle, metrics)
-        elif route.consume and route.consume.group:
-            session = self._groups.get(GroupKey.of(route.consume))
-            yield (
-                route.method,
-                route.path,
-                Endpoint(route.name, self._group_endpoint(route.consume, session, metrics), metrics),
-            )
-            if route.ack_path:
-                ack = AckEndpoint(session, self._gate, config.limits.max_body_bytes)
-                yield "POST", route.ack_path, Endpoint(route.name, ack, metrics)
-
-    def _group_endpoint(self, consume: Consume, session: GroupSession, metrics: RouteMetrics) -> ConsumeEndpoint:
-        is_auto, values_only = consume.ack == "auto", consume.shape == "values"
-        poll = GroupPoll(session, is_auto, values_only, metrics, self._drain)
-        stream = GroupStreaming(session, is_auto, values_only, consume.heartbeat_ms / 1000, metrics, self._drain)
-        return ConsumeEndpoint(poll, stream, self._streams)
-
-    def _new_session(self, key: "GroupKey") -> GroupSession:
+    def _new_session(self, key: GroupKey) -> GroupSession:
         def new_member(group: str, topics: Sequence[str]) -> GroupMember:
             return Member(self._settings, self._topics, group, topics, start=key.start)
 
-        return GroupSession(
-            GroupSettings(key.group, key.topics, key.ack, key.lease_ms / 1000), new_member, self._signer
-        )
+        settings = GroupSettings(key.group, key.topics, key.ack, key.lease_ms / 1000)
+        return GroupSession(settings, new_member, self._signer)
+
+    def _new_feed(self, topics: FeedKey) -> Feed:
+        return Feed(sorted(topics), lambda: Tail(self._settings), self._topics, self._signer, self._catch_up)
+
+    def end_streams(self) -> None:
+        """End polls and streams cleanly, now and for good: drain has begun."""
+        if not self._services.drain.done():
+            self._services.drain.set_result(None)
 
     # ---- reload
 
@@ -151,24 +132,23 @@ class Bridge:
             log.warning("reload_refused", mistakes=[str(mistake) for mistake in exc.mistakes])
             raise
         old, self._config = self._config, new
-        self._topics.watch(topics_of(new))
-        self._queues.hash_of = hashes_of(new)
-        self._gate.limit, self._gate.limit_bytes = new.limits.in_flight, new.limits.in_flight_bytes
-        self._streams.limit = new.limits.streams
-        self._policy.max_head_bytes = new.limits.max_header_bytes
-        self._policy.head_timeout_s = new.limits.header_timeout_ms / 1000
-        self.http.table = self._table(new)
-        self._keep(self._groups.keep({GroupKey.of(r.consume) for r in new.routes if r.consume and r.consume.group}))
+        self._topics.watch(all_topics(new))
+        self._queues.hash_of = key_hashes(new, HASHES)
+        self._limit(new)
+        logs.configure(new.observe.log_format, new.observe.log_level)
+        self.http.table = self._services.table(new)
+        self._keep(self._groups.keep(group_keys(new)))
+        self._keep(self._feeds.keep(feed_keys(new)))
         changed = list(changes(old, new))
         log.info("reloaded", changes=len(changed))
         return changed
 
-    # ---- drain
-
-    def end_streams(self) -> None:
-        """End polls and streams: they are answered with what they have."""
-        if not self._drain.done():
-            self._drain.set_result(None)
+    def _limit(self, config: Config) -> None:
+        limits, gate = config.limits, self._services.gate
+        gate.limit, gate.limit_bytes = limits.in_flight, limits.in_flight_bytes
+        self._services.streams.limit = limits.streams
+        self._policy.max_head_bytes = limits.max_header_bytes
+        self._policy.head_timeout_s = limits.header_timeout_ms / 1000
 
     # ---- what the admin side sees (`Operations`)
 
@@ -179,27 +159,13 @@ class Bridge:
         return self.serving
 
     def dependencies(self) -> Sequence[Dependency]:
-        state = self._topics.state()
-        kafka = Dependency("kafka", state.reachable, "" if state.reachable else "No broker answers.")
-        topics = [
-            Dependency(f"topic {name}", name not in state.missing, "" if name not in state.missing else "Create it.")
-            for name in sorted(topics_of(self._config))
-        ]
-        return [kafka, *topics]
+        return status.dependencies(self._config, self._topics)
 
     def routes(self) -> Mapping[str, RouteState]:
-        state = self._topics.state()
-        states = {}
-        for route in self._config.routes:
-            missing = sorted(set(topics_of_route(route)) & set(state.missing))
-            if not state.reachable:
-                states[route.name] = RouteState("kafka_unavailable", "No broker answers.")
-            elif missing:
-                states[route.name] = RouteState("topic_missing", f"Kafka has no {', '.join(missing)}.")
-        return states
+        return status.route_states(self._config, self._topics)
 
     def groups(self) -> Sequence[GroupState]:
-        return [_group_state(session.state()) for session in self._groups]
+        return status.group_states(self._groups)
 
     def snapshot(self) -> Snapshot:
         return self.metrics.snapshot()
@@ -207,19 +173,8 @@ class Bridge:
     def _samples(self) -> Iterator[Sample]:
         yield Sample("stepbridge_ready", {}, self.serving)
         yield Sample("stepbridge_kafka_up", {}, self._topics.state().reachable)
-        for topic, (records, size_bytes, batches) in self._queues.by_topic().items():
-            yield Sample("stepbridge_produce_queue_records", {"topic": topic}, records)
-            yield Sample("stepbridge_produce_queue_bytes", {"topic": topic}, size_bytes)
-            yield Sample("stepbridge_batches_in_flight", {"topic": topic}, batches)
-        for state in self.groups():
-            group = {"group": state.group}
-            yield Sample("stepbridge_group_leases_out", group, state.leases_out)
-            yield Sample("stepbridge_group_waiting", group, state.waiting)
-            yield Sample("stepbridge_group_redeliveries_total", group, state.redeliveries)
-            for each in state.partitions:
-                if each.lag is not None:
-                    labels = {**group, "topic": each.topic, "partition": str(each.partition)}
-                    yield Sample("stepbridge_group_lag_records", labels, each.lag)
+        yield from status.produce_samples(self._queues)
+        yield from status.group_samples(self.groups())
 
     def _note_kafka_error(self, operation: str, error: BaseException) -> None:
         self.metrics.kafka_error(operation, type(error).__name__)
@@ -231,23 +186,6 @@ class Bridge:
         task.add_done_callback(self._tasks.discard)
 
 
-@dataclass(frozen=True, slots=True)
-class GroupKey:
-    """What makes two routes read through one session; a change of it is another session."""
-
-    group: str
-    topics: tuple[str, ...]
-    ack: Literal["explicit", "auto"]
-    lease_ms: int
-    start: Literal["earliest", "latest"]
-
-    @classmethod
-    def of(cls, consume: Consume) -> "GroupKey":
-        assert consume.group is not None
-        assert consume.ack is not None
-        return cls(consume.group, consume.topics, consume.ack, consume.lease_ms, consume.from_)
-
-
 def secrets_of(config: Config) -> Sequence[str]:
     """The configured secrets, else a random one."""
     if config.secret:
@@ -255,38 +193,10 @@ def secrets_of(config: Config) -> Sequence[str]:
     if any(route.consume for route in config.routes):
         log.warning(
             "secret_made_up",
-            cost="a restart or another replica refuses the leases and positions handed out here",
-            mend="write `secret` in the file: openssl rand -base64 32 makes one",
+            cost="after a restart, and at another replica, leases and positions handed out here are refused",
+            mend="write `secret` into the file; `openssl rand -base64 32` makes one",
         )
     return [token_urlsafe(32)]
-
-
-def _group_state(state: consume_states.GroupState) -> GroupState:
-    """As the admin side shows it."""
-    return GroupState(
-        group=state.group,
-        partitions=[
-            PartitionState(p.partition.topic, p.partition.partition, p.committable, p.end, p.lag)
-            for p in state.partitions
-        ],
-        leases_out=state.leased_records,
-        oldest_lease_s=state.oldest_lease_s,
-        waiting=state.waiting,
-        redeliveries=state.redeliveries,
-    )
-
-
-def topics_of(config: Config) -> set[str]:
-    return {topic for route in config.routes for topic in topics_of_route(route)}
-
-
-def topics_of_route(route: Route) -> Iterable[str]:
-    return [route.produce.topic] if route.produce else route.consume.topics if route.consume else ()
-
-
-def hashes_of(config: Config) -> dict[str, Callable[[bytes], int]]:
-    """The key hash of each topic that routes write to."""
-    return {r.produce.topic: HASHES[r.produce.partitioner] for r in config.routes if r.produce}
 
 
 def changes(old: Config, new: Config) -> Iterator[str]:
@@ -295,9 +205,9 @@ def changes(old: Config, new: Config) -> Iterator[str]:
     for name in sorted(before.keys() | after.keys()):
         if before.get(name) != after.get(name):
             yield f"route {name}: {'added' if name not in before else 'removed' if name not in after else 'changed'}"
-    for section in ("limits", "topics", "drain", "observe"):
+    for section in ("limits", "drain", "observe"):
         if getattr(old, section) != getattr(new, section):
             yield f"{section}: changed"
-    for section in ("kafka", "server", "admin", "secret"):
+    for section in RESTART_NEEDED:
         if getattr(old, section) != getattr(new, section):
             yield f"{section}: changed in the file, in force after a restart"

@@ -68,9 +68,9 @@ def serve(path: Path, overrides: Overrides) -> int:
         with (
             _listen(config.server.host, config.server.port) as public,
             _listen(config.admin.host, config.admin.port) as admin,
+            asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
         ):
-            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-                return runner.run(_run(path, config, overrides, public, admin))
+            return runner.run(_run(path, config, overrides, public, admin))
     except OSError as exc:
         print(f"stepbridge cannot listen: {exc}", file=sys.stderr)
         return 1

@@ -5,7 +5,7 @@ have changed is another session, and the group rebalances from the old one to it
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Hashable, Iterator
+from collections.abc import Awaitable, Callable, Hashable, Iterator
 from typing import Generic, Protocol, TypeVar
 
 from proxy.observe.logs import logger
@@ -14,10 +14,9 @@ log = logger("consume")
 
 
 class Reader(Protocol):
-    """Something that reads in a task of its own until it is closed."""
+    """Something that reads in a task of its own."""
 
-    def run(self) -> Coroutine[None, None, None]: ...
-    def close(self) -> Coroutine[None, None, None]: ...
+    async def run(self) -> None: ...
 
 
 KeyT = TypeVar("KeyT", bound=Hashable)
@@ -25,10 +24,12 @@ ReaderT = TypeVar("ReaderT", bound=Reader)
 
 
 class Readers(Generic[KeyT, ReaderT]):
-    """Readers by their settings. `async with` closes them all."""
+    """Readers by their settings. `async with` ends them all."""
 
-    def __init__(self, make: Callable[[KeyT], ReaderT]) -> None:
+    def __init__(self, make: Callable[[KeyT], ReaderT], close: Callable[[ReaderT], Awaitable[None]] | None) -> None:
+        """`close` lets a reader's `run` end by itself; without it the task is cancelled."""
         self._make = make
+        self._close = close
         self._running: dict[KeyT, tuple[ReaderT, asyncio.Task[None]]] = {}
 
     def __iter__(self) -> Iterator[ReaderT]:
@@ -50,13 +51,15 @@ class Readers(Generic[KeyT, ReaderT]):
         return self._running[key][0]
 
     async def keep(self, keys: set[KeyT]) -> None:
-        """Close all others, side by side."""
+        """End all others, side by side."""
         gone = [self._running.pop(key) for key in self._running.keys() - keys]
-        await asyncio.gather(*(self._close(reader, task) for reader, task in gone))
+        await asyncio.gather(*(self._end(reader, task) for reader, task in gone))
 
-    @staticmethod
-    async def _close(reader: ReaderT, task: asyncio.Task[None]) -> None:
-        await reader.close()
+    async def _end(self, reader: ReaderT, task: asyncio.Task[None]) -> None:
+        if self._close is not None:
+            await self._close(reader)
+        else:
+            task.cancel()
         await asyncio.wait([task])
 
 

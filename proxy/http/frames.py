@@ -14,9 +14,14 @@ def sse(data: bytes, position: str) -> bytes:
     return b"id: %b\ndata: %b\n\n" % (position.encode(), data)
 
 
-def sse_named(name: str, data: bytes) -> bytes:
-    """An event with a name of its own and no id: it moves no position."""
-    return b"event: %b\ndata: %b\n\n" % (name.encode(), data)
+def sse_id(position: str) -> bytes:
+    """Where the stream begins: a client that loses it before the first event resumes there."""
+    return b"id: %b\n\n" % position.encode()
+
+
+def sse_named(name: str, data: bytes, position: str) -> bytes:
+    """An event with a name of its own."""
+    return b"event: %b\nid: %b\ndata: %b\n\n" % (name.encode(), position.encode(), data)
 
 
 def ndjson(data: bytes) -> bytes:

@@ -76,7 +76,8 @@ class Producer:
 
     async def send(self, batch: Batch, partition: Partition) -> Written:
         """See `seams.Batches.send`."""
-        assert self._producer is not None and isinstance(batch, ProducerBatch)
+        assert self._producer is not None
+        assert isinstance(batch, ProducerBatch)
         await self._know(partition)
         try:
             sent = await self._producer.send_batch(batch.builder, partition.topic, partition=partition.partition)

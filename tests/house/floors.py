@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 FLOORS: dict[int, set[str]] = {
-    5: {"__main__", "cli", "server", "app", "demo"},
+    5: {"__main__", "cli", "server", "app", "endpoints", "status", "demo"},
     4: {"http", "admin"},
     3: {"produce", "consume", "migrate"},
     2: {"kafka", "peers", "upstream", "observe"},

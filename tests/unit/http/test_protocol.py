@@ -20,7 +20,7 @@ async def read(receive: Any) -> bytes:
             raise ConnectionResetError
         body += message["body"]
         if not message["more_body"]:
-            return body
+            return bytes(body)
 
 
 async def answer(send: Any, status: int, body: bytes, *headers: tuple[bytes, bytes]) -> None:

@@ -1,0 +1,122 @@
+"""From the configuration to what requests go to: for each route its endpoint, compiled, with its services handed in."""
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from proxy.config.model import Config, Consume, Produce, Route
+from proxy.consume.feed import Feed
+from proxy.consume.group import GroupSession
+from proxy.consume.readers import Readers
+from proxy.http.ack import AckEndpoint
+from proxy.http.consume import ConsumeEndpoint
+from proxy.http.dispatch import Endpoint
+from proxy.http.feed import FeedPoll, FeedStreaming
+from proxy.http.group import GroupPoll, GroupStreaming
+from proxy.http.produce import ProduceEndpoint
+from proxy.limits.gate import Gate, Streams
+from proxy.observe.metrics import Metrics, RouteMetrics
+from proxy.routes.recipe import RecordRecipe
+from proxy.routes.table import RouteTable
+from proxy.seams import Submitter
+
+
+@dataclass(frozen=True, slots=True)
+class GroupKey:
+    """What makes two routes read through one session; a change of it is another session."""
+
+    group: str
+    topics: tuple[str, ...]
+    ack: Literal["explicit", "auto"]
+    lease_ms: int
+    start: Literal["earliest", "latest"]
+
+    @classmethod
+    def of(cls, consume: Consume) -> "GroupKey":
+        """Of a consume section with a group."""
+        assert consume.group is not None
+        assert consume.ack is not None
+        return cls(consume.group, consume.topics, consume.ack, consume.lease_ms, consume.from_)
+
+
+FeedKey = frozenset[str]  # the topics
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What endpoints are made of."""
+
+    metrics: Metrics
+    submitter: Submitter
+    groups: Readers[GroupKey, GroupSession]
+    feeds: Readers[FeedKey, Feed]
+    gate: Gate
+    streams: Streams
+    drain: "asyncio.Future[None]"
+
+    def table(self, config: Config) -> RouteTable[Endpoint]:
+        """Every route of the file. Readers that are new to it are started."""
+        return RouteTable.build(entry for route in config.routes for entry in self._entries(route, config))
+
+    def _entries(self, route: Route, config: Config) -> Iterator[tuple[str, str, Endpoint]]:
+        """(method, path, endpoint) of the route, and of its acks where it has them."""
+        metrics = self.metrics.route(route.name)
+        if route.produce:
+            handle = self._produce(route, route.produce, config, metrics)
+            yield route.method, route.path, Endpoint(route.name, handle, metrics)
+        elif route.consume and route.consume.group:
+            session = self.groups.get(GroupKey.of(route.consume))
+            read = self._group(route.consume, session, metrics)
+            yield route.method, route.path, Endpoint(route.name, read, metrics)
+            if route.ack_path:
+                ack = AckEndpoint(session, self.gate, config.limits.max_body_bytes)
+                yield "POST", route.ack_path, Endpoint(route.name, ack, metrics)
+        elif route.consume:
+            yield route.method, route.path, Endpoint(route.name, self._feed(route.consume, metrics), metrics)
+
+    def _produce(self, route: Route, produce: Produce, config: Config, metrics: RouteMetrics) -> ProduceEndpoint:
+        limits = config.limits
+        own = Gate(route.limits.in_flight or limits.in_flight, limits.in_flight_bytes, f"route {route.name}")
+        return ProduceEndpoint(
+            recipe=RecordRecipe.compile(route),
+            submitter=self.submitter,
+            gates=(self.gate, own),
+            metrics=metrics,
+            max_body_bytes=route.limits.max_body_bytes or limits.max_body_bytes,
+            timeout_s=produce.timeout_ms / 1000,
+        )
+
+    def _group(self, consume: Consume, session: GroupSession, metrics: RouteMetrics) -> ConsumeEndpoint:
+        is_auto, values_only = consume.ack == "auto", consume.shape == "values"
+        poll = GroupPoll(session, is_auto, values_only, metrics, self.drain)
+        stream = GroupStreaming(session, is_auto, values_only, consume.heartbeat_ms / 1000, metrics, self.drain)
+        return ConsumeEndpoint(poll, stream, self.streams)
+
+    def _feed(self, consume: Consume, metrics: RouteMetrics) -> ConsumeEndpoint:
+        feed, values_only = self.feeds.get(frozenset(consume.topics)), consume.shape == "values"
+        poll = FeedPoll(feed, consume.from_, values_only, metrics, self.drain)
+        stream = FeedStreaming(feed, consume.from_, values_only, consume.heartbeat_ms / 1000, metrics, self.drain)
+        return ConsumeEndpoint(poll, stream, self.streams)
+
+
+def group_keys(config: Config) -> set[GroupKey]:
+    return {GroupKey.of(route.consume) for route in config.routes if route.consume and route.consume.group}
+
+
+def feed_keys(config: Config) -> set[FeedKey]:
+    return {frozenset(r.consume.topics) for r in config.routes if r.consume and not r.consume.group}
+
+
+def topics_of(route: Route) -> Sequence[str]:
+    """What the route writes to or reads from."""
+    return [route.produce.topic] if route.produce else route.consume.topics if route.consume else []
+
+
+def all_topics(config: Config) -> set[str]:
+    return {topic for route in config.routes for topic in topics_of(route)}
+
+
+def key_hashes(config: Config, hashes: Mapping[str, Callable[[bytes], int]]) -> dict[str, Callable[[bytes], int]]:
+    """The key hash of each topic that routes write to."""
+    return {r.produce.topic: hashes[r.produce.partitioner] for r in config.routes if r.produce}

@@ -1,0 +1,142 @@
+"""Reading without a group over HTTP: every client sees everything, and keeps its own position.
+
+A poll answers with `next`, the position to ask from; a stream's events carry it as their `id`. What the position has
+lost is said, never jumped over: 410 for a poll, `event: gap` on a stream, which then goes on.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+from urllib.parse import parse_qsl, urlencode
+
+import orjson
+
+from proxy.consume.envelope import bare, envelope
+from proxy.errors import Draining, Gone
+from proxy.http.consume import NO_STORE, SSE, STREAM_HEADERS, VARY, Ask
+from proxy.http.exchange import Exchange, Interrupt
+from proxy.http.frames import NDJSON_HEARTBEAT, RETRY, SSE_HEARTBEAT, ndjson, sse, sse_id, sse_named, with_members
+from proxy.observe.metrics import RouteMetrics
+from proxy.record import Fetched
+from proxy.seams import FeedCursor, FeedEvent, FeedReader
+
+STREAM_RECORDS = 200  # in one write to a stream
+
+
+@dataclass(frozen=True, slots=True)
+class FeedPoll:
+    """GET with JSON: what comes after a position, after at most `wait` seconds."""
+
+    feed: FeedReader
+    start: Literal["earliest", "latest"]
+    values_only: bool
+    metrics: RouteMetrics
+    drain: asyncio.Future[None]
+
+    async def __call__(self, exchange: Exchange, ask: Ask) -> None:
+        events: Sequence[FeedEvent] = ()
+        after = ask.position
+        with Interrupt(exchange, self.drain):
+            page = await self.feed.read(ask.position, start=self.start, max_records=ask.max_records, wait_s=ask.wait_s)
+            events, after = page.events, page.next
+        if after is None:
+            raise Draining("The bridge is shutting down. Repeat the request: another one answers.")
+        if events:
+            self.metrics.delivered(len(events), size_bytes(events))
+        link = b"<%b>; rel=next" % _next_url(exchange, after).encode()
+        await exchange.answer_json(200, self._body(events, after), [NO_STORE, VARY, (b"link", link)])
+
+    def _body(self, events: Sequence[FeedEvent], after: str) -> bytes:
+        if self.values_only:
+            return b"[" + b",".join([rendered(event, "values", bare) for event in events]) + b"]"
+        records = b",".join([rendered(event, "envelope", envelope) for event in events])
+        return b'{"records":[%b],"next":"%b"}' % (records, after.encode())
+
+
+@dataclass(frozen=True, slots=True)
+class FeedStreaming:
+    """GET with SSE or NDJSON: records as they come, until the client goes or the bridge drains."""
+
+    feed: FeedReader
+    start: Literal["earliest", "latest"]
+    values_only: bool
+    heartbeat_s: float
+    metrics: RouteMetrics
+    drain: asyncio.Future[None]
+
+    async def __call__(self, exchange: Exchange, ask: Ask) -> None:
+        cursor = None
+        with Interrupt(exchange, self.drain):
+            cursor = await self.feed.cursor(ask.position, start=self.start)
+        if cursor is None:
+            raise Draining("The bridge is shutting down. Repeat the request: another one answers.")
+        self.metrics.open_streams += 1
+        try:
+            await exchange.begin(200, [(b"content-type", ask.media.encode()), *STREAM_HEADERS])
+            await exchange.write(RETRY + sse_id(cursor.position) if ask.media == SSE else NDJSON_HEARTBEAT)
+            with Interrupt(exchange, self.drain):
+                await self._pump(exchange, ask.media, cursor)
+            await exchange.end()
+        finally:
+            self.metrics.open_streams -= 1
+            cursor.close()
+
+    async def _pump(self, exchange: Exchange, media: str, cursor: FeedCursor) -> None:
+        frame = self._frame(media)
+        name = f"{media} {self.values_only}"
+        heartbeat = SSE_HEARTBEAT if media == SSE else NDJSON_HEARTBEAT
+        while True:
+            try:
+                async with asyncio.timeout(self.heartbeat_s):
+                    events = await cursor.next(STREAM_RECORDS)
+            except TimeoutError:
+                await exchange.write(heartbeat)
+            except Gone as gone:
+                await exchange.write(_gap(media, gone, cursor.position))
+            else:
+                await exchange.write(b"".join([_framed(event, name, frame) for event in events]))
+                self.metrics.delivered(len(events), size_bytes(events))
+
+    def _frame(self, media: str) -> Callable[[FeedEvent], bytes]:
+        data = bare if self.values_only else envelope
+        if media == SSE:
+            return lambda event: sse(data(event.record), event.position)
+        if self.values_only:
+            return lambda event: ndjson(bare(event.record))
+        return lambda event: ndjson(with_members(envelope(event.record), position=event.position))
+
+
+def rendered(event: FeedEvent, name: str, render: Callable[[Fetched], bytes]) -> bytes:
+    """The event's record as JSON: rendered once for all clients."""
+    found = event.frames.get(name)
+    if found is None:
+        found = event.frames[name] = render(event.record)
+    return found
+
+
+def _framed(event: FeedEvent, name: str, frame: Callable[[FeedEvent], bytes]) -> bytes:
+    """The event as a stream's bytes: framed once for all clients."""
+    found = event.frames.get(name)
+    if found is None:
+        found = event.frames[name] = frame(event)
+    return found
+
+
+def _gap(media: str, gone: Gone, position: str) -> bytes:
+    """What a stream is told of records that are lost to it. It goes on at `next`."""
+    document = orjson.dumps({"code": gone.code, "detail": gone.detail, **gone.extra, "next": position})
+    return sse_named("gap", document, position) if media == SSE else ndjson(b'{"gap":%b}' % document)
+
+
+def _next_url(exchange: Exchange, position: str) -> str:
+    """The same request, from the next position on."""
+    query = parse_qsl(exchange.query_string.decode("latin-1"), keep_blank_values=True)
+    query = [(name, value) for name, value in query if name != "position"]
+    raw_path: bytes = exchange.scope["raw_path"]
+    return f"{raw_path.decode('latin-1')}?{urlencode([*query, ('position', position)])}"
+
+
+def size_bytes(events: Sequence[FeedEvent]) -> int:
+    """Bytes of the records' values."""
+    return sum(len(event.record.value) for event in events if event.record.value is not None)
