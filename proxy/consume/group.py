@@ -14,17 +14,17 @@ Laws:
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from functools import partial
 from secrets import randbits
-from typing import Literal
 
 from proxy import clock
 from proxy.consume.acks import Acks
-from proxy.consume.books import Books, Budget, Now
+from proxy.consume.alarm import Alarm
+from proxy.consume.books import Books, Now
 from proxy.consume.claim import Claim, Held, Selection, Wish, read_wish
 from proxy.consume.commits import Committer
 from proxy.consume.handout import GroupState, Leased, PartitionState
+from proxy.consume.settings import GroupSettings
 from proxy.consume.stream import Stream
 from proxy.consume.token import Kind, Signer
 from proxy.consume.waiting import Line, Waiter
@@ -33,27 +33,12 @@ from proxy.observe.logs import logger
 from proxy.record import Fetched, Partition
 from proxy.seams import AckOutcome, Committed, GroupMember, Handout, NewMember
 
+__all__ = ["GroupSession", "GroupSettings"]
+
 START_OVER_S = 5.0  # so long a rebalance may take to come after a commit was refused
 REJOIN_S = (0.2, 5.0)  # the first pause before joining is tried again, and the longest
 
 log = logger("consume")
-
-
-@dataclass(frozen=True, slots=True)
-class GroupSettings:
-    """What a route says of its group, and what nobody needs to say."""
-
-    group: str
-    topics: Sequence[str]
-    ack: Literal["explicit", "auto"] = "explicit"
-    lease_s: float = 30.0
-    handout_bytes: int = 8 << 20  # of records in one hand-out; one record always goes out
-    budget: Budget = field(default_factory=Budget)
-    ack_timeout_s: float = 10.0
-    resume_s: float = 5.0  # a lost stream with `ack: auto` may be resumed for so long
-    close_timeout_s: float = 5.0
-    fetch_s: float = 1.0  # at least so often the session looks whether it may hand out again
-    fetch_records: int = 2_000
 
 
 def read_clocks() -> Now:
@@ -93,8 +78,7 @@ class GroupSession:
             timeout_s=settings.ack_timeout_s,
         )
         self._held_back: list[Callable[[], None]] = []  # what readers said while partitions were being moved
-        self._alarm: asyncio.TimerHandle | None = None
-        self._alarm_s = 0.0  # when it rings
+        self._alarm = Alarm(self._ring, now)
         self._is_closing = asyncio.Event()
         self._is_moving = False
         self._starting_over: asyncio.Task[None] | None = None
@@ -151,7 +135,7 @@ class GroupSession:
         if self._is_owning.is_set():
             self._pause([partition for partition in full if partition not in self._paused])
             if records:
-                self._wake_by(self._books.next_due_s)
+                self._alarm.by(self._books.next_due_s)
         self._serve()
 
     def _pause(self, partitions: Sequence[Partition]) -> None:
@@ -179,8 +163,7 @@ class GroupSession:
                     await self._committer.commit(with_leases=True)
             except TimeoutError:
                 log.warning("last_commit_not_made", group=self._group)
-        if self._alarm is not None:
-            self._alarm.cancel()
+        self._alarm.stop()
         if self._member is not None:
             await self._member.close()
 
@@ -239,7 +222,7 @@ class GroupSession:
         for say in held_back:
             say()
         self._committer.ask()  # whoever waits for a commit looks again
-        self._wake_by(self._books.next_due_s)
+        self._alarm.by(self._books.next_due_s)
         self._serve()
 
     async def _write(self, commits: Mapping[Partition, Committed]) -> None:
@@ -301,7 +284,7 @@ class GroupSession:
         )
         if found is None:
             return None
-        self._wake_by(now.s + settings.lease_s)
+        self._alarm.by(now.s + settings.lease_s)
         records, claim = found
         return Leased(records, "" if self.is_auto else claim.seal(self._signer), claim)
 
@@ -326,7 +309,7 @@ class GroupSession:
         paused = [partition for partition in wish.accept if partition in self._paused]
         self._resume([p for p in paused if p in self._books.ledgers and self._books.ledgers[p].has_room])
         if wish.release:
-            self._wake_by(self._books.next_due_s)
+            self._alarm.by(self._books.next_due_s)
         self._serve()
 
     def settle(self, claim: Claim, held: Held) -> None:
@@ -352,7 +335,7 @@ class GroupSession:
         """Give it back, but not before its reader had time to resume."""
         until_s = self._now().s + self._settings.resume_s
         self._books.shorten(claim, until_s)
-        self._wake_by(until_s)
+        self._alarm.by(until_s)
 
     def _when_owning(self, say: Callable[[], None]) -> None:
         if self._is_owning.is_set():
@@ -380,21 +363,10 @@ class GroupSession:
         elif self.is_auto:
             self.settle(seen, seen.held)
 
-    # ---- time
-
-    def _wake_by(self, due_s: float | None) -> None:
-        """Look at what is over by then; one timer, for the earliest."""
-        if due_s is None or (self._alarm is not None and self._alarm_s <= due_s):
-            return
-        if self._alarm is not None:
-            self._alarm.cancel()
-        self._alarm_s = due_s
-        self._alarm = asyncio.get_running_loop().call_later(max(0.0, due_s - self._now().s), self._ring)
-
     def _ring(self) -> None:
-        self._alarm = None
+        """Something is over: a lease, or a delay."""
         self._books.expire(self._now())
-        self._wake_by(self._books.next_due_s)
+        self._alarm.by(self._books.next_due_s)
         self._serve()
 
     # ---- to look at

@@ -18,11 +18,11 @@ record. So `low` can be ahead of `position`.
 Pure: no Kafka, no clock. `now_s` is monotonic seconds.
 """
 
-from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
 
+from proxy.consume.past import Past
 from proxy.consume.progress import Fence, Progress, encode
 from proxy.consume.ranges import Range, Ranges
 from proxy.consume.run import Run
@@ -58,21 +58,17 @@ class _Lease:
     is_whole: bool = True  # nothing was taken out of it yet
 
 
-def _start_of(entry: tuple[Range, int]) -> int:
-    return entry[0][0]
-
-
 class Ledger:
     """See the head of this file. `Ledger(None)` is for a partition without a commit: its first record tells where."""
 
     def __init__(self, progress: Progress | None, *, window: Window, fence_until_s: float = 0.0) -> None:
         """`fence_until_s`: when what the former owner handed out may be handed out again."""
         start = progress.offset if progress else None
-        fence = progress.fence if progress and progress.fence else Fence(start or 0, 0)
+        self._past = Past(progress, fence_until_s)
         self.low: int | None = start
         self.position: int | None = start  # the next offset to fetch
         self.first = start  # where this ledger began
-        self.high = fence.high  # one past the highest handed out
+        self.high = self._past.fence  # one past the highest handed out
         self.settled = Ranges(progress.accepted if progress else ())
         self.changes = 0  # goes up with everything that a commit should say
         self.durable = 0  # the changes that Kafka has
@@ -86,10 +82,7 @@ class Ledger:
         self._leases: dict[int, _Lease] = {}
         self._ends: list[tuple[float, int]] = []  # a heap of leases by until_s; what no longer fits is skipped
         self._latest_s = fence_until_s  # when the last lease ends
-        self._fence = fence.high
-        self._fence_until_s = fence_until_s
-        self._history = fence.deliveries
-        self._repeats_below = max((end for (_, end), _ in fence.deliveries), default=0)
+        self._repeats_below = self._past.repeated_below
 
     def __repr__(self) -> str:
         return (
@@ -105,7 +98,7 @@ class Ledger:
             self.position = self.low = self.high = self.first = records[0].offset
             self.changes += 1  # so that this start is committed, and a restart finds it
         edge, self.position = self.position, records[-1].offset + 1
-        if edge >= self._fence and edge >= self.low and not (self.settled and self.settled[-1][1] > edge):
+        if edge >= self._past.fence and edge >= self.low and not (self.settled and self.settled[-1][1] > edge):
             self._add(Run.of(edge, records, 0))
             return
         for run in self._sorted_out(edge, records):
@@ -116,7 +109,7 @@ class Ledger:
         kept: list[Fetched] = []
         kept_from, kept_deliveries = edge, 0
         for record in records:
-            deliveries = None if self._is_settled(record.offset) else self._deliveries_before(record.offset)
+            deliveries = None if self._is_settled(record.offset) else self._past.deliveries(record.offset)
             if kept and deliveries != kept_deliveries:
                 yield Run.of(kept_from, kept, kept_deliveries)
                 kept = []
@@ -133,13 +126,6 @@ class Ledger:
     def _is_settled(self, offset: int) -> bool:
         return (self.low is not None and offset < self.low) or offset in self.settled
 
-    def _deliveries_before(self, offset: int) -> int:
-        if offset >= self._fence:
-            return 0
-        at = bisect_right(self._history, offset, key=_start_of)
-        (_, end), count = self._history[at - 1] if at else ((0, 0), 1)
-        return count if offset < end else 1
-
     def _add(self, run: Run) -> None:
         self.open_records += len(run.records)
         self.open_bytes += run.size_bytes
@@ -148,7 +134,7 @@ class Ledger:
             return
         lease = self._leases.get(_FENCED)
         if lease is None:
-            lease = self._leases[_FENCED] = _Lease(self._fence_until_s, self._fence_until_s, [])
+            lease = self._leases[_FENCED] = _Lease(self._past.until_s, self._past.until_s, [])
             heappush(self._ends, (lease.until_s, _FENCED))
         lease.runs.append(run)
 
@@ -350,7 +336,7 @@ class Ledger:
         """The commit to make now. None while it is not known where the partition begins."""
         if self.low is None:
             return None
-        ends_s = self._latest_s if self._leases else self._fence_until_s  # the fenced may not have been fetched yet
+        ends_s = self._latest_s if self._leases else self._past.until_s  # the fenced may not have been fetched yet
         ends_ms = now_ms + int((ends_s - now_s) * 1000) if ends_s > now_s else 0
         fence = Fence(self.high, ends_ms, self._repeats() if self.low < self._repeats_below else ())
         metadata, left_out = encode(Progress(self.low, list(self.settled), fence))
@@ -379,9 +365,7 @@ class Ledger:
     def _repeats(self) -> list[tuple[Range, int]]:
         """Open records that were delivered more than once, as ranges in order."""
         repeats = [((run.records[0].offset, run.end), run.deliveries) for run in self._runs() if run.deliveries > 1]
-        unseen = max(self.position or 0, self.low or 0)
-        repeats += [((max(start, unseen), end), count) for (start, end), count in self._history if end > unseen]
-        return sorted(repeats)
+        return sorted([*repeats, *self._past.repeated_from(max(self.position or 0, self.low or 0))])
 
     # ---- to look at
 

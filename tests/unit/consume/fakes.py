@@ -6,7 +6,8 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from proxy.consume.books import Budget
-from proxy.consume.group import GroupSession, GroupSettings
+from proxy.consume.group import GroupSession
+from proxy.consume.settings import GroupSettings
 from proxy.consume.token import Signer
 from proxy.errors import ProxyError
 from proxy.record import Fetched, Partition

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proxy.consume.books import Budget
-from proxy.consume.group import GroupSession, GroupSettings
+from proxy.consume.group import GroupSession
+from proxy.consume.settings import GroupSettings
 from proxy.errors import Conflict, KafkaAway, LeaseMoved, NotNow, OutcomeUnknown
 from proxy.record import Partition
 from proxy.seams import Handout
