@@ -45,7 +45,8 @@ def _topics(figures: Figures) -> Table:
 
 
 def _readers(figures: Figures) -> Table:
-    table = _table("reader", "seen", "again", "accepted", "behind", "/s", "p50 ms", "p99 ms")
+    table = _table("reader", "seen", "again", "accepted", "behind", "/s", "p50", "p99")
+    table.caption = "p50, p99: milliseconds from the start of the POST to the reader"
     for reader in figures.readers():
         counts = (reader.seen, reader.again, reader.accepted, reader.behind)
         times = (_ms(reader.p50_ms), _ms(reader.p99_ms))
