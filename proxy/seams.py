@@ -269,3 +269,74 @@ class GroupReader(Protocol):
     def stream(self, resume: str | None) -> GroupStream:
         """A new stream; `resume` is the last event id its client has seen. Raises as `acknowledge` for a token."""
         ...
+
+
+class FeedEvent(Protocol):
+    """A record as the clients of a feed share it."""
+
+    @property
+    def record(self) -> Fetched: ...
+
+    @property
+    def frames(self) -> dict[str, bytes]:
+        """For the front: what it rendered of this event, once for all clients; e.g. by media and shape."""
+        ...
+
+    @property
+    def position(self) -> str:
+        """The position after this event: the id of an SSE event. Signed when first asked for."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Records of a feed, in order per partition, and the position after them."""
+
+    events: Sequence[FeedEvent]
+    next: str
+
+
+class FeedCursor(Protocol):
+    """One client of a feed. Close it when its connection has gone."""
+
+    @property
+    def position(self) -> str:
+        """The position after what was delivered; before the first `next`, the one at which it begins."""
+        ...
+
+    async def next(self, max_events: int) -> Sequence[FeedEvent]:
+        """Wait for the next events, at least one. Cancelled: nothing is lost.
+
+        Raises:
+            Gone: records between its position and the log's beginning are lost, or its topic was made anew
+                (`extra["lost"]`: per partition topic, partition, position, begins, ends). Once; the cursor then
+                goes on with the first record there is, and `position` (and `extra["next"]`) say so.
+            Overloaded: it is far behind, and all readers for such clients are in use. It may be tried again.
+        """
+        ...
+
+    def close(self) -> None: ...
+
+
+class FeedReader(Protocol):
+    """Reading without a group, for the routes with one set of topics (`consume/feed.py`)."""
+
+    async def read(
+        self, position: str | None, *, start: Literal["earliest", "latest"], max_records: int, wait_s: float
+    ) -> Page:
+        """What comes after a position; waits up to `wait_s` for the first of it. `start` counts without a position.
+
+        Raises as `cursor` and `FeedCursor.next` do.
+        """
+        ...
+
+    async def cursor(
+        self, position: str | None, *, start: Literal["earliest", "latest"], wait_s: float = ...
+    ) -> FeedCursor:
+        """A client that stays. Waits up to `wait_s` while Kafka was never reached.
+
+        Raises:
+            BadToken, ForgedToken, ForeignToken: the position is none of this route's.
+            TopicMissing, KafkaForbids: none of the topics can be read. KafkaAway: Kafka was never reached.
+        """
+        ...

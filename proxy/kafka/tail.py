@@ -34,6 +34,7 @@ class Tail:
         self._settings = settings
         self._consumer: AIOKafkaConsumer | None = None
         self._fetching: Fetching | None = None
+        self._connecting = asyncio.Lock()
 
     def __repr__(self) -> str:
         return f"<Tail of {len(self._consumer.assignment())} partitions>" if self._consumer else "<Tail not connected>"
@@ -92,8 +93,10 @@ class Tail:
             await internals.end(consumer, within_s=CLOSE_S)
 
     async def _connected(self, within_s: float) -> AIOKafkaConsumer:
-        if self._consumer is not None:
-            return self._consumer
+        async with self._connecting:
+            return self._consumer or await self._connect(within_s)
+
+    async def _connect(self, within_s: float) -> AIOKafkaConsumer:
         consumer = self._settings.consumer(group_id=None)
         try:
             async with asyncio.timeout(within_s):

@@ -1,0 +1,465 @@
+"""A feed over a scripted log: who sees what, from where, and what is said when something is gone."""
+
+import asyncio
+import contextlib
+import itertools
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+
+import pytest
+
+from proxy.consume.catchup import CatchUp
+from proxy.consume.cursor import Cursor
+from proxy.consume.feed import Feed
+from proxy.consume.token import Signer
+from proxy.errors import BadToken, ForeignToken, ForgedToken, Gone, KafkaAway, TopicMissing
+from proxy.record import Partition
+from proxy.seams import FeedEvent
+from tests.unit.consume.scripted_log import ScriptedLog, until
+
+SIGNER = Signer(["secret"])
+A0, A1 = Partition("a", 0), Partition("a", 1)
+
+
+@asynccontextmanager
+async def feeding(log: ScriptedLog, *names: str, ring: int = 100, readers: int = 2) -> AsyncIterator[Feed]:
+    async with CatchUp(log.tail, readers=readers) as catch_up:
+        feed = Feed(names or ("a",), log.tail, log, SIGNER, catch_up, ring_records=ring)
+        running = asyncio.create_task(feed.run())
+        try:
+            yield feed
+        finally:
+            running.cancel()
+            await asyncio.wait([running])
+            with contextlib.suppress(asyncio.CancelledError):
+                running.result()
+
+
+async def next_offsets(cursor: Cursor, count: int) -> list[int]:
+    return [event.record.offset for event in await next_events(cursor, count)]
+
+
+async def next_events(cursor: Cursor, count: int) -> Sequence[FeedEvent]:
+    found: list[FeedEvent] = []
+    async with asyncio.timeout(10):
+        while len(found) < count:
+            found += await cursor.next(count - len(found))
+    return found
+
+
+def _has_read(feed: Feed, offset: int) -> bool:
+    return feed.ring.tip[0].next_offset == offset
+
+
+async def is_quiet(cursor: Cursor) -> bool:
+    """Nothing more comes, for a while as scripted logs go."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(0.05):
+            return not await cursor.next(10)
+    return True
+
+
+@pytest.fixture
+def log() -> ScriptedLog:
+    return ScriptedLog({"a": 1})
+
+
+# ---- where clients begin
+
+
+async def test_a_new_client_from_latest_sees_what_comes_and_not_what_was_there(log: ScriptedLog) -> None:
+    log.append(A0, 5)
+    async with feeding(log) as feed:
+        cursor = await feed.cursor(None, start="latest")
+        assert await is_quiet(cursor)
+        log.append(A0, 2)
+        assert await next_offsets(cursor, 2) == [5, 6]
+
+
+async def test_from_latest_means_the_log_s_end_also_while_the_ring_is_still_being_filled(log: ScriptedLog) -> None:
+    log.append(A0, 5)
+    async with feeding(log) as feed:
+        cursor = await feed.cursor(None, start="latest")  # the ring begins at 0, and has not been filled
+        assert [mark.next_offset for mark in feed.ring.tip] == [0]
+        log.append(A0)
+        assert await next_offsets(cursor, 1) == [5]
+
+
+async def test_a_new_client_from_earliest_sees_everything_the_log_has(log: ScriptedLog) -> None:
+    log.append(A0, 300)
+    log.retain(A0, 10)
+    async with feeding(log, ring=5) as feed:
+        assert await next_offsets(await feed.cursor(None, start="earliest"), 290) == list(range(10, 300))
+
+
+async def test_a_client_that_has_seen_nothing_yet_has_a_position_to_come_back_with(log: ScriptedLog) -> None:
+    async with feeding(log) as feed:
+        position = (await feed.cursor(None, start="latest")).position
+        log.append(A0, 2)
+        assert await next_offsets(await feed.cursor(position, start="latest"), 2) == [0, 1]
+
+
+async def test_a_client_that_comes_back_goes_on_after_the_event_it_has_seen_last(log: ScriptedLog) -> None:
+    log.append(A0, 10)
+    async with feeding(log) as feed:
+        events = await next_events(await feed.cursor(None, start="earliest"), 10)
+        for seen in range(10):
+            cursor = await feed.cursor(events[seen].position, start="latest")
+            assert await next_offsets(cursor, 9 - seen) == list(range(seen + 1, 10))
+
+
+async def test_a_client_far_behind_reads_the_log_and_hands_over_to_the_ring(log: ScriptedLog) -> None:
+    log.append(A0, 50)
+    async with feeding(log, ring=5) as feed:
+        cursor = await feed.cursor(None, start="earliest")
+        assert await next_offsets(cursor, 50) == list(range(50))
+        log.append(A0, 2)
+        assert await next_offsets(cursor, 2) == [50, 51]
+        await until(lambda: cursor.is_in_ring)
+
+
+async def test_the_ring_is_reached_although_the_log_ends_in_offsets_without_records(log: ScriptedLog) -> None:
+    log.append(A0, 20)
+    log.skip(A0, 10)
+    async with feeding(log, ring=4) as feed:  # it begins at 26, where nothing was ever written
+        cursor = await feed.cursor(None, start="earliest")
+        assert await next_offsets(cursor, 20) == list(range(20))
+        assert await is_quiet(cursor)
+        assert cursor.is_in_ring
+        log.append(A0)
+        assert await next_offsets(cursor, 1) == [30]
+
+
+async def test_a_client_that_cannot_keep_up_falls_out_of_the_ring_and_misses_nothing(log: ScriptedLog) -> None:
+    async with feeding(log, ring=3) as feed:
+        cursor = await feed.cursor(None, start="latest")
+        for count in range(10):
+            log.append(A0, 4)
+            await until(partial(_has_read, feed, 4 * count + 4))
+        assert await next_offsets(cursor, 40) == list(range(40))
+
+
+async def test_clients_at_one_place_share_their_events(log: ScriptedLog) -> None:
+    async with feeding(log) as feed:
+        one, other = [await feed.cursor(None, start="latest") for _ in range(2)]
+        log.append(A0, 3)
+        events = await next_events(one, 3)
+        events[1].frames["sse"] = b"rendered once"
+        assert [event.frames for event in await next_events(other, 3)] == [{}, {"sse": b"rendered once"}, {}]
+        assert one.position == other.position == events[2].position
+
+
+async def test_a_step_is_bounded_in_records_and_bytes(log: ScriptedLog) -> None:
+    async with feeding(log) as feed:
+        cursor = await feed.cursor(None, start="latest")
+        log.append(A0, 10)
+        await until(lambda: feed.ring.tip[0].next_offset == 10)
+        assert [len(await cursor.next(4)) for _ in range(3)] == [4, 4, 2]
+
+
+async def test_a_cancelled_wait_loses_nothing(log: ScriptedLog) -> None:
+    log.append(A0, 20)
+    async with feeding(log, ring=3) as feed:
+        cursor = await feed.cursor(None, start="earliest")
+        seen: list[int] = []
+        for patience in itertools.cycle(range(12)):
+            step = asyncio.create_task(cursor.next(3))
+            for _ in range(patience):  # as many turns of the loop, then it is cancelled wherever it is
+                await asyncio.sleep(0)
+            step.cancel()
+            await asyncio.wait([step])
+            if not step.cancelled():
+                seen += [event.record.offset for event in step.result()]
+            if len(seen) == 20:
+                break
+        assert seen == list(range(20))
+
+
+# ---- reading page by page
+
+
+async def test_pages_follow_one_another(log: ScriptedLog) -> None:
+    log.append(A0, 25)
+    async with feeding(log, ring=10) as feed:
+        seen: list[int] = []
+        position = None
+        while len(seen) < 25:
+            page = await feed.read(position, start="earliest", max_records=4, wait_s=1)
+            seen += [event.record.offset for event in page.events]
+            position = page.next
+        assert seen == list(range(25))
+
+
+async def test_an_empty_page_comes_after_the_wait_with_a_position_that_misses_nothing(log: ScriptedLog) -> None:
+    log.append(A0, 3)
+    async with feeding(log) as feed:
+        page = await feed.read(None, start="latest", max_records=10, wait_s=0.01)
+        assert page.events == ()
+        log.append(A0, 2)
+        page = await feed.read(page.next, start="latest", max_records=10, wait_s=5)
+        assert [event.record.offset for event in page.events] == [3, 4]
+
+
+async def test_a_page_comes_as_soon_as_there_is_something(log: ScriptedLog) -> None:
+    async with feeding(log) as feed:
+        reading = asyncio.create_task(feed.read(None, start="latest", max_records=10, wait_s=60))
+        await until(lambda: feed._ring and feed.ring.layout)
+        await asyncio.sleep(0.01)
+        log.append(A0)
+        page = await asyncio.wait_for(reading, 5)
+        assert len(page.events) == 1
+
+
+# ---- what is gone
+
+
+def _lost(gone: Gone) -> list[tuple[object, ...]]:
+    return [
+        (part["topic"], part["partition"], part["position"], part["begins"], part["ends"])
+        for part in gone.extra["lost"]
+    ]
+
+
+async def test_a_position_that_retention_has_passed_is_gone_once_and_reading_goes_on_behind_the_gap(
+    log: ScriptedLog,
+) -> None:
+    log.append(A0, 20)
+    async with feeding(log, ring=5) as feed:
+        old = (await next_events(await feed.cursor(None, start="earliest"), 3))[2].position
+        log.retain(A0, 8)
+        cursor = await feed.cursor(old, start="latest")
+        with pytest.raises(Gone) as gone:
+            await cursor.next(10)
+        assert _lost(gone.value) == [("a", 0, 3, 8, 20)]
+        assert gone.value.extra["next"] == cursor.position
+        assert await next_offsets(cursor, 12) == list(range(8, 20))
+        with pytest.raises(Gone):
+            await feed.read(old, start="latest", max_records=10, wait_s=1)
+        page = await feed.read(gone.value.extra["next"], start="latest", max_records=1, wait_s=1)
+        assert page.events[0].record.offset == 8
+
+
+async def test_what_retention_takes_while_a_client_is_catching_up_is_said(log: ScriptedLog) -> None:
+    log.append(A0, 20)
+    async with feeding(log, ring=5) as feed:
+        cursor = await feed.cursor(None, start="earliest")
+        assert await next_offsets(cursor, 3) == [0, 1, 2]
+        log.retain(A0, 8)
+        with pytest.raises(Gone) as gone:
+            await next_offsets(cursor, 10)
+        assert _lost(gone.value) == [("a", 0, 3, 8, 20)]
+        assert await next_offsets(cursor, 12) == list(range(8, 20))
+
+
+async def test_the_first_offset_there_is_is_not_gone_though_the_record_before_it_is(log: ScriptedLog) -> None:
+    log.append(A0, 20)
+    async with feeding(log, ring=5) as feed:
+        position = (await next_events(await feed.cursor(None, start="earliest"), 8))[7].position
+        log.retain(A0, 8)
+        assert await next_offsets(await feed.cursor(position, start="latest"), 12) == list(range(8, 20))
+
+
+async def test_a_topic_made_anew_is_noticed_by_the_record_before_the_position(log: ScriptedLog) -> None:
+    """The new log has that offset, too: only the timestamp tells."""
+    log.append(A0, 20)
+    async with feeding(log, ring=5) as feed:
+        events = await next_events(await feed.cursor(None, start="earliest"), 20)
+        in_log, in_ring = events[4].position, events[18].position
+    log.make_anew("a", 1)
+    log.append(A0, 30)
+    async with feeding(log, ring=12) as feed:
+        for position, at in ((in_log, 5), (in_ring, 19)):
+            cursor = await feed.cursor(position, start="latest")
+            await until(partial(_has_read, feed, 30))
+            with pytest.raises(Gone) as gone:
+                await cursor.next(10)
+            assert _lost(gone.value) == [("a", 0, at, 0, 30)]
+            assert await next_offsets(cursor, 30) == list(range(30))
+
+
+async def test_a_position_ahead_of_the_log_is_gone(log: ScriptedLog) -> None:
+    log.append(A0, 20)
+    async with feeding(log) as feed:
+        position = (await next_events(await feed.cursor(None, start="earliest"), 20))[19].position
+    log.make_anew("a", 1)
+    log.append(A0, 3)
+    async with feeding(log) as feed:
+        cursor = await feed.cursor(position, start="latest")
+        with pytest.raises(Gone) as gone:
+            await cursor.next(10)
+        assert _lost(gone.value) == [("a", 0, 20, 0, 3)]
+        assert await next_offsets(cursor, 3) == [0, 1, 2]
+
+
+async def test_a_topic_made_anew_while_it_is_read_is_told_to_all_who_read_it(log: ScriptedLog) -> None:
+    log.append(A0, 5)
+    async with feeding(log) as feed:
+        cursors = [await feed.cursor(None, start="latest") for _ in range(2)]
+        waiting = [asyncio.create_task(cursor.next(10)) for cursor in cursors]
+        await until(lambda: feed.ring.tip[0].next_offset == 5)
+        log.make_anew("a", 1)
+        log.append(A0, 2)
+        for cursor, wait in zip(cursors, waiting, strict=True):
+            with pytest.raises(Gone) as gone:
+                await asyncio.wait_for(wait, 10)
+            assert _lost(gone.value) == [("a", 0, 5, 0, 2)]
+            assert await next_offsets(cursor, 2) == [0, 1]
+
+
+async def test_a_topic_made_anew_with_fewer_partitions_says_which_are_no_more() -> None:
+    log = ScriptedLog({"a": 2})
+    log.append(A1, 3)
+    async with feeding(log) as feed:
+        cursor = await feed.cursor(None, start="earliest")
+        assert await next_offsets(cursor, 3) == [0, 1, 2]
+        log.make_anew("a", 1)
+        with pytest.raises(Gone) as gone:
+            await asyncio.wait_for(cursor.next(10), 10)
+        assert ("a", 1, 3, None, None) in _lost(gone.value)
+        log.append(A0)
+        assert await next_offsets(cursor, 1) == [0]
+
+
+async def test_what_the_log_lost_while_kafka_was_away_is_said(log: ScriptedLog) -> None:
+    log.append(A0, 5)
+    async with feeding(log) as feed:
+        cursor = await feed.cursor(None, start="latest")
+        await until(lambda: feed.ring.tip[0].next_offset == 5)
+        assert await is_quiet(cursor)
+        log.is_away = True
+        log.append(A0, 20)
+        log.retain(A0, 15)
+        log.is_away = False
+        with pytest.raises(Gone) as gone:
+            await next_offsets(cursor, 1)
+        assert _lost(gone.value) == [("a", 0, 5, 15, 25)]
+        assert await next_offsets(cursor, 10) == list(range(15, 25))
+
+
+# ---- positions of others
+
+
+async def test_positions_that_are_none_of_this_route_s_are_refused(log: ScriptedLog) -> None:
+    async with feeding(log) as feed:
+        position = (await feed.cursor(None, start="latest")).position
+        with pytest.raises(BadToken):
+            await feed.cursor("no position", start="latest")
+        with pytest.raises(ForgedToken):
+            await feed.cursor(position[:-2] + ("AA" if position[-2:] != "AA" else "BB"), start="latest")
+    both = ScriptedLog({"a": 1, "b": 1})
+    async with feeding(both, "a", "b") as feed:
+        with pytest.raises(ForeignToken, match="is for a, and this route reads a, b"):
+            await feed.cursor(position, start="latest")
+
+
+async def test_a_position_of_another_cluster_is_gone_and_reading_goes_on_from_the_beginning(log: ScriptedLog) -> None:
+    log.append(A0, 3)
+    async with feeding(log) as feed:
+        position = (await feed.cursor(None, start="latest")).position
+    log.cluster = "cluster-2"
+    async with feeding(log) as feed:
+        cursor = await feed.cursor(position, start="latest")
+        with pytest.raises(Gone, match="another Kafka cluster"):
+            await cursor.next(10)
+        assert await next_offsets(cursor, 3) == [0, 1, 2]
+
+
+async def test_a_position_of_a_quicker_replica_is_taken_without_a_gap_or_a_repeat(log: ScriptedLog) -> None:
+    log.append(A0, 10)
+    async with feeding(log) as quick, feeding(log) as slow:
+        events = await next_events(await quick.cursor(None, start="earliest"), 10)
+        await until(lambda: slow._ring and slow.ring.tip[0].next_offset == 10)
+        log.tails[1].is_stuck = True  # the reader of `slow`
+        log.append(A0, 5)
+        later = await next_events(await quick.cursor(events[9].position, start="latest"), 3)
+        cursor = await slow.cursor(later[2].position, start="latest")
+        log.tails[1].is_stuck = False
+        assert await next_offsets(cursor, 2) == [13, 14]
+        assert await is_quiet(cursor)
+
+
+# ---- topics and partitions that come and go
+
+
+async def test_a_partition_that_appears_is_read_from_its_beginning_by_all(log: ScriptedLog) -> None:
+    log.append(A0, 3)
+    async with feeding(log) as feed:
+        cursor = await feed.cursor(None, start="latest")
+        before = cursor.position
+        await until(lambda: feed.ring.tip[0].next_offset == 3)
+        added = log.add_partition("a")
+        log.append(added, 2)
+        assert [(e.record.partition, e.record.offset) for e in await next_events(cursor, 2)] == [(1, 0), (1, 1)]
+        again = await feed.cursor(before, start="latest")
+        assert [(e.record.partition, e.record.offset) for e in await next_events(again, 2)] == [(1, 0), (1, 1)]
+        assert cursor.position == again.position != before
+
+
+async def test_a_client_in_the_log_gets_a_partition_that_appears_as_well(log: ScriptedLog) -> None:
+    log.append(A0, 20)
+    async with feeding(log, ring=3) as feed:
+        cursor = await feed.cursor(None, start="earliest")
+        assert await next_offsets(cursor, 2) == [0, 1]
+        added = log.add_partition("a")
+        log.append(added, 10)
+        await until(lambda: len(feed.ring.tip) == 2 and feed.ring.tip[1].next_offset == 10)
+        found = await next_events(cursor, 28)
+        assert sorted((e.record.partition, e.record.offset) for e in found) == sorted(
+            [(0, n) for n in range(2, 20)] + [(1, n) for n in range(10)]
+        )
+
+
+async def test_a_topic_that_is_missing_is_said_to_be_at_once_and_read_when_it_is_there(log: ScriptedLog) -> None:
+    log.missing.add("a")
+    async with feeding(log) as feed:
+        with pytest.raises(TopicMissing):
+            await asyncio.wait_for(feed.cursor(None, start="latest", wait_s=60), 5)
+        log.missing.clear()
+        log.append(A0, 2)
+        await until(lambda: feed._ring is not None)
+        assert await next_offsets(await feed.cursor(None, start="earliest"), 2) == [0, 1]
+
+
+async def test_of_two_topics_the_one_that_is_there_is_read() -> None:
+    log = ScriptedLog({"a": 1, "b": 1})
+    log.missing.add("b")
+    log.append(A0, 2)
+    async with feeding(log, "a", "b") as feed:
+        cursor = await feed.cursor(None, start="earliest")
+        assert await next_offsets(cursor, 2) == [0, 1]
+        log.missing.clear()
+        log.append(Partition("b", 0))
+        assert [(e.record.topic, e.record.offset) for e in await next_events(cursor, 1)] == [("b", 0)]
+
+
+# ---- Kafka away
+
+
+async def test_kafka_away_from_the_start_is_said_after_the_wait(log: ScriptedLog) -> None:
+    log.is_away = True
+    async with feeding(log) as feed:
+        with pytest.raises(KafkaAway):
+            await feed.read(None, start="latest", max_records=1, wait_s=0.05)
+        log.is_away = False
+        log.append(A0)
+        page = await feed.read(None, start="earliest", max_records=1, wait_s=5)
+        assert len(page.events) == 1
+
+
+async def test_kafka_away_later_is_waited_for(log: ScriptedLog) -> None:
+    async with feeding(log) as feed:
+        cursor = await feed.cursor(None, start="latest")
+        log.is_away = True
+        await until(lambda: feed._trouble)
+        page = await feed.read(cursor.position, start="latest", max_records=1, wait_s=0.01)
+        assert (page.events, page.next) == ((), cursor.position)
+        log.is_away = False
+        log.append(A0, 3)
+        assert await next_offsets(cursor, 3) == [0, 1, 2]
+
+
+async def test_a_feed_ends_by_closing_its_reader(log: ScriptedLog) -> None:
+    async with feeding(log) as feed:
+        await next_events(await feed.cursor(None, start="earliest"), 0)
+    assert all(tail.is_closed for tail in log.tails)
