@@ -62,6 +62,7 @@ class Topics:
         self._settings_read_s: dict[str, float] = {}
         self._reported: set[tuple[str, str]] = set()
         self._wanted: set[str] = set()  # looked for and missed since the last look
+        self._first = asyncio.Event()  # set when something is known
         self._poke = asyncio.Event()
         self._waiting: list[asyncio.Future[None]] = []
         self._task: asyncio.Task[None] | None = None
@@ -95,6 +96,9 @@ class Topics:
 
     async def find(self, name: str, deadline: Deadline) -> Topic:
         """See `seams.Topics.find`."""
+        if self._answer is None:  # the first look is under way, and it is young enough
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._first.wait(), deadline.remaining_s())
         if name in self._known:
             return self._known[name]
         if name not in self._answered or now_s() - self._answered_s > APART_S:
@@ -217,6 +221,7 @@ class Topics:
                 log.warning("topic_missing", topic=name)
         self._reported -= {("missing", name) for name in known}
         self._known, self._forbidden, self._answer = known, answer.forbidden, answer
+        self._first.set()
 
     def _reached(self, reachable: bool) -> None:
         if reachable != self._reachable or (not reachable and self._answer is None and not self._reported):
