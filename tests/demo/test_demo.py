@@ -157,6 +157,7 @@ async def test_the_check_passes_on_the_embedded_broker() -> None:
     assert "Every record reached every reader" in running.output
 
 
+@pytest.mark.long
 @pytest.mark.timeout(180)
 async def test_the_check_passes_on_a_real_kafka(kafka: Kafka) -> None:
     async with demo("--check", "--bootstrap", kafka.bootstrap) as running:
