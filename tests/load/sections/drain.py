@@ -8,7 +8,7 @@ from tests.load.plan import WAYS
 from tests.load.servers import ServerFailed, serving
 from tests.load.session import NoFigure, Round, Rounds, Session
 
-TIMEOUT_S = 60.0
+TIMEOUT_S = 30.0  # a reader that is slower than this has no figure, and the others get their turn
 
 
 async def measure(session: Session) -> Rounds:
