@@ -31,6 +31,8 @@ class Connection(Protocol):
 
     def gone(self) -> asyncio.Future[None]: ...
     async def drained(self) -> bool: ...
+    def body_now(self) -> bytes | None: ...
+    async def answer(self, status: int, headers: Headers, body: bytes) -> None: ...
 
 
 class ClientGone(Exception):
@@ -44,11 +46,25 @@ class Exchange:
     until `end`. What a gone client would get is dropped silently by `write`; only `drained` tells.
     """
 
-    __slots__ = ("_receive", "_send", "headers", "metrics", "path", "request_id", "scope", "started_s", "status")
+    __slots__ = (
+        "_by_name",
+        "_receive",
+        "_send",
+        "connection",
+        "headers",
+        "metrics",
+        "path",
+        "request_id",
+        "scope",
+        "started_s",
+        "status",
+    )
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.scope = scope
         self.headers: Headers = scope["headers"]
+        self.connection: Connection = scope["extensions"]["stepbridge"]
+        self._by_name = dict(self.headers)
         self.path: dict[str, str] = {}
         self.started_s = now_s()
         self.status = 0  # of the answer; 0 until it has begun
@@ -65,17 +81,9 @@ class Exchange:
         value: bytes = self.scope["query_string"]
         return value
 
-    @property
-    def connection(self) -> Connection:
-        value: Connection = self.scope["extensions"]["stepbridge"]
-        return value
-
     def header(self, name: bytes) -> bytes | None:
-        """The first header of that (lower-case) name."""
-        for each, value in self.headers:
-            if each == name:
-                return value
-        return None
+        """The header of that (lower-case) name; of several the last."""
+        return self._by_name.get(name)
 
     async def body(self, limit_bytes: int, gate: Gate) -> bytes:
         """The whole body. Its bytes are taken from the gate as they arrive: give them back with `gate.give`.
@@ -86,18 +94,19 @@ class Exchange:
         declared = self.header(b"content-length")
         if declared is not None and int(declared) > limit_bytes:
             raise self._too_large(limit_bytes)
-        message = await self._receive()
-        if message["type"] == "http.request" and not message.get("more_body"):
-            body: bytes = message["body"]
-            if len(body) > limit_bytes:
-                raise self._too_large(limit_bytes)
-            gate.take(len(body))
-            return body
-        return await self._rest(message, limit_bytes, gate)
+        body = self.connection.body_now()
+        if body is None:
+            return await self._received(limit_bytes, gate)
+        if len(body) > limit_bytes:
+            raise self._too_large(limit_bytes)
+        gate.take(len(body))
+        return body
 
-    async def _rest(self, message: MutableMapping[str, Any], limit_bytes: int, gate: Gate) -> bytes:
+    async def _received(self, limit_bytes: int, gate: Gate) -> bytes:
+        """The body, piece by piece."""
         body = bytearray()
         try:
+            message = await self._receive()
             while message["type"] == "http.request":
                 piece = message["body"]
                 if len(body) + len(piece) > limit_bytes:
@@ -121,8 +130,7 @@ class Exchange:
 
     async def answer(self, status: int, headers: Headers, body: bytes) -> None:
         """The whole answer. `headers` includes Content-Length."""
-        await self.begin(status, headers)
-        await self._send({"type": "http.response.body", "body": body})
+        await self.connection.answer(status, self._begun(status, headers), body)
 
     async def answer_json(self, status: int, body: bytes, headers: Headers = ()) -> None:
         length = (b"content-length", b"%d" % len(body))
@@ -137,11 +145,14 @@ class Exchange:
 
     async def begin(self, status: int, headers: Headers) -> None:
         """The head of an answer; it leaves with the first piece of the body."""
+        await self._send({"type": "http.response.start", "status": status, "headers": self._begun(status, headers)})
+
+    def _begun(self, status: int, headers: Headers) -> Headers:
+        """The answer is counted when its head is decided. Returns the head with what every answer has."""
         self.status = status
         if self.metrics is not None:
             self.metrics.answered(status, now_s() - self.started_s)
-        head = [(b"x-request-id", self.request_id.encode()), *headers]
-        await self._send({"type": "http.response.start", "status": status, "headers": head})
+        return [(b"x-request-id", self.request_id.encode()), *headers]
 
     async def write(self, piece: bytes) -> None:
         """A piece of the body. Waits while the client reads too slowly."""

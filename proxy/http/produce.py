@@ -7,7 +7,6 @@ from proxy.errors import NotNow, OutcomeUnknown, ProxyError
 from proxy.http.exchange import Exchange
 from proxy.limits.gate import Gate
 from proxy.observe.metrics import RouteMetrics
-from proxy.record import Receipt, Record
 from proxy.routes.recipe import RecordRecipe
 from proxy.routes.request import Request
 from proxy.seams import Submitter
@@ -41,23 +40,22 @@ class ProduceEndpoint:
             common.give(len(body))
 
     async def _produce(self, exchange: Exchange, body: bytes) -> None:
+        metrics = self.metrics
         request = Request(exchange.path, exchange.query_string, exchange.headers, body)
-        self.metrics.in_flight += 1
+        metrics.in_flight += 1
+        began_s = now_s()
+        queued = False
         try:
             record = self.recipe.record(request)
-            receipt = await self._submit(record)
+            queued = True
+            receipt = await self.submitter.submit(record, Deadline(began_s + self.timeout_s))
         except ProxyError as error:
-            self.metrics.produced(outcome_of(error), 1, len(body))
+            metrics.produced(outcome_of(error), 1, len(body), now_s() - began_s if queued else None)
             raise
         finally:
-            self.metrics.in_flight -= 1
+            metrics.in_flight -= 1
+        metrics.produced("written", 1, len(body), now_s() - began_s)
         await exchange.answer(*self.recipe.reply.render(request, receipt))
-
-    async def _submit(self, record: Record) -> Receipt:
-        queued_s = now_s()
-        receipt = await self.submitter.submit(record, Deadline(queued_s + self.timeout_s))
-        self.metrics.produced("written", 1, len(record.value or b""), now_s() - queued_s)
-        return receipt
 
 
 def outcome_of(error: ProxyError) -> str:

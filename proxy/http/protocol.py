@@ -11,6 +11,7 @@ uvicorn's minor version is pinned for this file; each feature has a test in `tes
 """
 
 import asyncio
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, cast
 from urllib.parse import unquote
@@ -42,11 +43,44 @@ def protocol_class(policy: Policy) -> type["BridgeProtocol"]:
 class Cycle(RequestResponseCycle):
     """One request and its answer. In `scope["extensions"]["stepbridge"]`, for the handlers that need more than ASGI."""
 
-    def __init__(self, protocol: "BridgeProtocol", **uvicorns: Any) -> None:
-        super().__init__(**uvicorns)
+    def __init__(self, protocol: "BridgeProtocol", *, keep_alive: bool) -> None:
+        """What uvicorn's own sets, without its calls: this is made for every request."""
         self._protocol = protocol
         self._head: bytes | None = None
         self._gone: asyncio.Future[None] | None = None
+        self.scope = protocol.scope
+        self.transport = protocol.transport
+        self.flow = protocol.flow
+        self.logger = protocol.logger
+        self.access_logger = protocol.access_logger
+        self.access_log = False
+        self.default_headers = protocol.server_state.default_headers
+        self.message_event = asyncio.Event()
+        self.on_response = protocol.on_response_complete
+        self.disconnected = False
+        self.keep_alive = keep_alive
+        self.waiting_for_100_continue = protocol.expect_100_continue
+        self.body = bytearray()
+        self.more_body = True
+        self.response_started = False
+        self.response_complete = False
+        self.chunked_encoding = None
+        self.expected_content_length = 0
+
+    def body_now(self) -> bytes | None:
+        """The whole body, if it is here already: most requests come in one piece. Else None: `receive` it."""
+        return None if self.more_body or self.disconnected else bytes(self.body)
+
+    async def answer(self, status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes) -> None:
+        """A whole answer, as two of `send` would give it. `headers` includes Content-Length."""
+        if self.flow.write_paused and not self.disconnected:
+            await self.flow.drain()
+        self._head = self._render_head(status, headers)
+        self.response_started = True
+        self.waiting_for_100_continue = False
+        if not self.disconnected:
+            self._write(body, more=False)
+            self._complete()
 
     def gone(self) -> asyncio.Future[None]:
         """Done when the client has gone (or this answer is complete and the connection closed). Do not cancel it."""
@@ -93,11 +127,11 @@ class Cycle(RequestResponseCycle):
         if self.disconnected:
             return
         more = message.get("more_body", False)
-        self._write(message.get("body", b""), more)
+        self._write(message.get("body", b""), more=more)
         if not more:
             self._complete()
 
-    def _render_head(self, status: int, headers: Any) -> bytes:
+    def _render_head(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
         parts = [STATUS_LINE[status]]
         close = False
         if self._protocol.policy.close:
@@ -121,7 +155,7 @@ class Cycle(RequestResponseCycle):
         parts.append(b"\r\n")
         return b"".join(parts)
 
-    def _write(self, body: bytes, more: bool) -> None:
+    def _write(self, body: bytes, *, more: bool) -> None:
         parts = [] if self._head is None else [self._head]
         self._head = None
         if self.scope["method"] == "HEAD":
@@ -291,23 +325,10 @@ class BridgeProtocol(HttpToolsProtocol):
         scope["raw_path"] = raw_path
         scope["query_string"] = url.query or b""
         former = self.cycle
-        cycle = Cycle(
-            self,
-            scope=scope,
-            transport=self.transport,
-            flow=self.flow,
-            logger=self.logger,
-            access_logger=self.access_logger,
-            access_log=False,
-            default_headers=self.server_state.default_headers,
-            message_event=asyncio.Event(),
-            expect_100_continue=self.expect_100_continue,
-            keep_alive=version != "1.0" and parser.should_keep_alive(),
-            on_response=self.on_response_complete,
-        )
+        cycle = Cycle(self, keep_alive=version != "1.0" and parser.should_keep_alive())
         self.cycle = cycle
         scope["extensions"] = {"stepbridge": cycle}  # type: ignore[dict-item]
-        if former is None or former.response_complete:
+        if not isinstance(former, Cycle) or former.response_complete:
             self._start_asgi_task(cycle, self.app)
         else:  # pipelined: answered in turn
             self.flow.pause_reading()
