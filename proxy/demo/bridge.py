@@ -22,6 +22,11 @@ class Bridge:
     admin_url: str
     child: Child
 
+    async def lasts(self) -> None:
+        """Until it ends by itself, which it should not. Raises DemoFailed then."""
+        status = await self.child.wait()
+        raise self.child.failure(f"ended by itself with status {status}")
+
 
 @asynccontextmanager
 async def running_bridge(

@@ -1,7 +1,7 @@
 """`stepbridge demo --check`: the scenario once, with a few accidents, and then the judgement."""
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from random import Random
 from uuid import uuid4
@@ -22,7 +22,6 @@ from proxy.demo.stage import Options, Say, client_session, set_stage
 from proxy.demo.verdict import Verdict, judge
 
 LOOK_EVERY_S = 0.1
-OPEN_WITHIN_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +30,7 @@ class Script:
 
     rounds: int = 16  # of each till through its articles
     tills_per_store: int = 4
+    open_within_s: float = 10.0  # the dashboard's stream
     arrive_within_s: float = 25.0  # the last record to the last reader, leases that run out included
     quiet_s: float = 11.0  # in which nothing may come again: longer than the lease in retail.yaml
     drops: Mapping[str, Sequence[int]] = field(default_factory=lambda: {DASHBOARD: (400, 1200)})
@@ -43,18 +43,22 @@ async def check(options: Options, console: Console) -> int:
         console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     async with set_stage(options, say) as bridge, client_session(bridge.url) as http:
-        verdict = await play(http, Script(), say)
+        verdict = await play(http, Script(), say, bridge.lasts())
+    if bridge.child.killed:
+        verdict.failures.append("the bridge had to be killed: it did not end in time when it was asked to")
     print_verdict(console, verdict)
     return 0 if verdict.good else 1
 
 
-async def play(http: aiohttp.ClientSession, script: Script, say: Say) -> Verdict:
-    """The scenario against the bridge behind `http`, whatever that is."""
+async def play(http: aiohttp.ClientSession, script: Script, say: Say, *lasting: Coroutine[None, None, None]) -> Verdict:
+    """The scenario against the bridge behind `http`, whatever that is. `lasting` ends only if something is wrong."""
     doubts, drops = Doubts(), Drops(script.drops)
     journal = Journal(run=f"{uuid4().hex[:8]}-", sighted=drops.sighted)
     crew = Crew(http, journal, run=journal.run, judge=doubts)
     drops.streams = crew.streams
     async with crew:
+        for each in lasting:
+            crew.start(each, name="the bridge")
         await crew.during(_perform(crew, journal, script, say))
     verdict = judge(journal, READS)
     return replace(verdict, failures=[*verdict.failures, *doubts.shortfalls(), *drops.shortfalls()])
@@ -62,7 +66,7 @@ async def play(http: aiohttp.ClientSession, script: Script, say: Say) -> Verdict
 
 async def _perform(crew: Crew, journal: Journal, script: Script, say: Say) -> None:
     """Everything is sent, everything arrives, and then for a while nothing may come again."""
-    await _open(crew.dashboard.stream)  # it has no group: it sees what is sent from here on
+    await _open(crew.dashboard.stream, script.open_within_s)  # it has no group: it sees what is sent from here on
     tills = crew.tills(per_store=script.tills_per_store, dice=Random(1))
     say("the stores begin to send")
     await _work(tills, script.rounds // 2)
@@ -77,11 +81,11 @@ async def _perform(crew: Crew, journal: Journal, script: Script, say: Say) -> No
     await asyncio.sleep(script.quiet_s)
 
 
-async def _open(stream: Stream) -> None:
+async def _open(stream: Stream, within_s: float) -> None:
     try:
-        await asyncio.wait_for(stream.opened.wait(), OPEN_WITHIN_S)
+        await asyncio.wait_for(stream.opened.wait(), within_s)
     except TimeoutError:
-        raise DemoFailed(f"{stream!r} did not open within {OPEN_WITHIN_S:g} s: {stream.trouble}") from None
+        raise DemoFailed(f"{stream!r} did not open within {within_s:g} s: {stream.trouble}") from None
 
 
 async def _work(tills: Iterable[Till], rounds: int) -> None:

@@ -80,4 +80,7 @@ class Crew:
 def _raise_first_end(tasks: Iterable[asyncio.Task[Any]]) -> None:
     for task in tasks:
         if task.done():
-            raise DemoFailed(f"{task.get_name()} ended: {task.exception()!r}") from task.exception()
+            error = task.exception()
+            raise (
+                error if isinstance(error, DemoFailed) else DemoFailed(f"{task.get_name()} ended: {error!r}")
+            ) from error

@@ -7,7 +7,6 @@ from uuid import uuid4
 
 from rich.console import Console
 
-from proxy.demo.bridge import Bridge
 from proxy.demo.broker import NOTE
 from proxy.demo.clients.stores import Till
 from proxy.demo.crew import Crew
@@ -36,7 +35,7 @@ async def live(options: Options, console: Console) -> None:
         Crew(http, figures, run=f"{uuid4().hex[:8]}-") as crew,
         live_page(http, lambda: _state(crew, figures, note), port=free_port(options.page_port)) as address,
     ):
-        crew.start(_watch_over(bridge), name="the bridge")
+        crew.start(bridge.lasts(), name="the bridge")
         _open_shops(crew, options.per_second)
         say(f"\nOpen {address} to watch. Ctrl-C ends the demo.\n")
         await crew.during(show(console, figures, note))
@@ -53,11 +52,6 @@ async def _trade(till: Till, pause_s: float, dice: Random) -> None:
     while True:
         async for _ in till.round():
             await asyncio.sleep(pause_s * dice.uniform(0.5, 1.5))
-
-
-async def _watch_over(bridge: Bridge) -> None:
-    status = await bridge.child.wait()
-    raise bridge.child.failure(f"ended by itself with status {status}")
 
 
 def _state(crew: Crew, figures: Figures, note: str) -> dict[str, Any]:

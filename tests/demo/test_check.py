@@ -7,9 +7,11 @@ from dataclasses import replace
 
 import aiohttp
 import pytest
+from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from proxy.demo.check import Script, play
+from proxy.demo.process import DemoFailed
 from proxy.demo.retail import DASHBOARD, INVENTORY, PRICING, RECOMMENDATION
 from proxy.demo.stage import client_session
 from proxy.demo.verdict import Verdict
@@ -126,3 +128,18 @@ async def test_a_bridge_that_forgets_a_release_fails() -> None:
     bridge.groups[INVENTORY].release = lambda name: None  # type: ignore[method-assign]
     verdict = await verdict_on(bridge, CALM)
     assert any(failure.startswith("inventory") and "did not come again" in failure for failure in verdict.failures)
+
+
+async def test_a_bridge_that_ends_in_the_middle_ends_the_check_with_the_reason() -> None:
+    async def ends() -> None:
+        raise DemoFailed("the bridge ended by itself with status 1")
+
+    async with serving(ScriptedBridge()) as http:
+        with pytest.raises(DemoFailed, match="the bridge ended by itself"):
+            await play(http, CALM, lambda text: None, ends())
+
+
+async def test_a_bridge_without_a_dashboard_is_told_from_a_slow_one() -> None:
+    async with TestServer(web.Application()) as nothing, client_session(str(nothing.make_url("/"))) as http:
+        with pytest.raises(DemoFailed, match=r"/dashboard/events .*did not open within .*404"):
+            await play(http, replace(CALM, open_within_s=0.5), lambda text: None)

@@ -102,6 +102,19 @@ async def test_a_post_that_fails_says_which_of_the_three_it_is(
     assert journal.posts["e1"].detail == f"{statuses[-1]} scripted"
 
 
+async def test_a_refusal_is_told_by_its_code_and_without_what_differs_each_time() -> None:
+    async def refuse(_request: web.Request) -> web.Response:
+        problem = {"status": 422, "code": "field_missing", "detail": "`sku` is missing.", "request_id": "7f-1"}
+        return web.json_response(problem, status=422, content_type="application/problem+json")
+
+    app = web.Application()
+    app.router.add_post("/prices", refuse)
+    async with TestServer(app) as server, client_session(str(server.make_url("/"))) as http:
+        journal = Journal()
+        await Sender(http, journal, run="e").post("/prices", PRICES, "k")
+    assert journal.posts["e1"].detail == "422 field_missing: `sku` is missing."
+
+
 async def test_a_post_to_nobody_is_unknown(journal: Journal) -> None:
     async with client_session("http://127.0.0.1:9") as http:
         outcome = await Sender(http, journal, run="e").post("/prices", PRICES, "k")

@@ -6,6 +6,7 @@ from itertools import count
 from typing import Any
 
 import aiohttp
+import orjson
 
 from proxy.demo.watch import Outcome, Watch
 
@@ -40,7 +41,7 @@ async def _try(http: aiohttp.ClientSession, path: str, body: Mapping[str, Any]) 
         async with http.post(path, json=body) as answer:
             if answer.status < 300:
                 return Outcome.WRITTEN, "", None
-            detail = f"{answer.status} {(await answer.text())[:300]}"
+            detail = await why(answer)
             if answer.status == 503:
                 return Outcome.REFUSED, detail, retry_after_s(answer, otherwise_s=1.0)
             return (Outcome.REFUSED if answer.status < 500 else Outcome.UNKNOWN), detail, None
@@ -52,3 +53,13 @@ def retry_after_s(answer: aiohttp.ClientResponse, *, otherwise_s: float) -> floa
     """What `Retry-After` asks for, in seconds."""
     value = answer.headers.get("Retry-After", "")
     return float(value) if value.isascii() and value.isdigit() else otherwise_s
+
+
+async def why(answer: aiohttp.ClientResponse) -> str:
+    """A refusal in a line: the stable code and the sentence for people of its problem document (RFC 9457)."""
+    text = await answer.text()
+    try:
+        problem = orjson.loads(text)
+        return f"{answer.status} {problem['code']}: {problem['detail']}"
+    except (ValueError, LookupError, TypeError):
+        return f"{answer.status} {text[:200]}"

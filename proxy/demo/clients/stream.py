@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import aiohttp
 import orjson
 
-from proxy.demo.clients.post import retry_after_s
+from proxy.demo.clients.post import retry_after_s, why
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ class Stream:
 
     async def _refused(self, answer: aiohttp.ClientResponse, pause_s: float) -> float:
         """Note why; the seconds after which to try again."""
-        self.trouble = f"{answer.status} {(await answer.text())[:300]}"
+        self.trouble = await why(answer)
         if answer.status == 410:  # retention has passed our position: begin anew, at the end
             self.last_id = ""
         return retry_after_s(answer, otherwise_s=pause_s)
