@@ -54,9 +54,9 @@ def topic(shared: SharedBridge) -> str:
 
 
 @pytest.fixture
-def narrow_topic(shared: SharedBridge) -> str:
-    """The same with 1 partition."""
-    return shared.spare[1].pop()
+def name() -> str:
+    """A name of the test's own, for a topic that nobody has made, or a group."""
+    return f"e2e-{uuid.uuid4().hex[:12]}"
 
 
 @pytest_asyncio.fixture
@@ -92,8 +92,8 @@ async def work(kafka: Kafka, shared: SharedBridge) -> AsyncIterator[StartWork]:
     readers = []
 
     async def start(*records: Put | bytes, partitions: Literal[1, 2] = 1, **keys: Any) -> Work:
-        name = uuid.uuid4().hex[:12]
-        topic, group, path = shared.spare[partitions].pop(), f"g-{name}", f"/work/{name}"
+        topic = shared.spare[partitions].pop()
+        group, path = f"group-of-{topic}", f"/{topic}"
         if records:
             await write(kafka, topic, *records)
         await shared.add(consume(f"GET {path}", topic, group=group, **keys))

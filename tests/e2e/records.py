@@ -9,6 +9,8 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from tests.kafka.cluster import Kafka
 
+MAX_REQUEST = 16_000_000  # bytes: as much as a test may want to write at once
+
 
 class Put(NamedTuple):
     """One record to be written."""
@@ -22,7 +24,9 @@ class Put(NamedTuple):
 
 async def write(kafka: Kafka, topic: str, *records: Put | bytes) -> None:
     """Write records one after the other; bare bytes are a value in partition 0."""
-    async with AIOKafkaProducer(bootstrap_servers=kafka.bootstrap, acks="all") as producer:
+    async with AIOKafkaProducer(
+        bootstrap_servers=kafka.bootstrap, acks="all", max_request_size=MAX_REQUEST
+    ) as producer:
         for each in records:
             put = each if isinstance(each, Put) else Put(each)
             await producer.send_and_wait(

@@ -17,7 +17,7 @@ from tests.e2e.configuration import Route, config, produce
 from tests.e2e.records import until
 from tests.kafka.cluster import Kafka
 
-SPARE = {1: 24, 2: 40}  # topics of one partition, and of two
+SPARE = {1: 40, 2: 40}  # topics of one partition, and of two
 
 
 class SharedBridge:

@@ -5,7 +5,6 @@ Of each of them nothing is written, and the client is told, as far as it listens
 
 import asyncio
 import json
-from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -225,11 +224,3 @@ async def test_http_1_0_is_answered_and_its_connection_closed(client: Client) ->
     client.send(b"POST /any HTTP/1.0\r\nContent-Length: 4\r\n\r\nfour")
     assert (await client.answer())[0] == 201
     assert await client.rest() == b""
-
-
-async def test_curl_posts_a_file(bounded: SharedBridge, consume_all: ConsumeAll, topic: str) -> None:
-    command = ["curl", "-sS", "-w", "%{http_code}", "--data-binary", "@-", f"{bounded.base_url}/any"]
-    process = await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE)
-    output, _ = await process.communicate(b"from a file\n" * 500)
-    assert output.endswith(b"201")
-    assert await values(consume_all, topic) == [b"from a file\n" * 500]
