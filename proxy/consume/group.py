@@ -105,8 +105,8 @@ class GroupSession:
         finally:
             self._trouble = NotNow(f"Reading for group {self._group!r} has ended. Try again later.")
             self._line.end()
-            if self._starting_over is not None:
-                self._starting_over.cancel()
+            self._let_go()
+            self._alarm.stop()
             committing.cancel()
             await asyncio.wait([committing])
 
@@ -203,7 +203,8 @@ class GroupSession:
         log.warning("group_started_over", group=self._group)
         firsts = {p: ledger.first for p, ledger in self._books.ledgers.items() if ledger.first is not None}
         # Without a commit yet, the member would read on, not start again.
-        await self._own(list(self._books.ledgers), {p: Committed(first, "") for p, first in firsts.items()})
+        with suppress(KafkaAway):  # closed meanwhile
+            await self._own(list(self._books.ledgers), {p: Committed(first, "") for p, first in firsts.items()})
 
     async def _own(self, partitions: Sequence[Partition], starts: Mapping[Partition, Committed] | None = None) -> None:
         """Take these partitions from their commits, or else from these starts; then let everything go on."""

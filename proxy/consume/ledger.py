@@ -96,7 +96,7 @@ class Ledger:
         """Take in records as fetched from `position` on, in order."""
         if self.position is None or self.low is None:
             self.position = self.low = self.high = self.first = records[0].offset
-            self.changes += 1  # so that this start is committed, and a restart finds it
+            self.changes += 1  # the next commit says where it begins
         edge, self.position = self.position, records[-1].offset + 1
         if edge >= self._past.fence and edge >= self.low and not (self.settled and self.settled[-1][1] > edge):
             self._add(Run.of(edge, records, 0))

@@ -236,6 +236,20 @@ async def test_a_refused_commit_fails_its_acks_and_the_records_come_again(comes_
         assert broker.commits[ORDERS].offset == 0
 
 
+async def test_a_group_whose_first_commit_was_refused_starts_where_it_began() -> None:
+    """Kafka has no commit to go back to, and the member would read on."""
+    broker = broker_with("a", "b")
+    broker.commit_errors = [
+        LeaseMoved("the group has been rebalanced") for _ in range(2)
+    ]  # a first one without acks, too
+    async with session_on(broker) as session:
+        handout = await poll(session, 1)
+        with pytest.raises(LeaseMoved):
+            await accept_all(session, handout)
+        assert not broker.commits
+        assert [delivery.record.offset for delivery in (await poll(session)).records] == [0, 1]
+
+
 async def test_a_commit_without_an_answer_is_unknown_when_the_partition_went() -> None:
     broker = ScriptedBroker(ORDERS, OTHER)
     broker.append("a")

@@ -55,6 +55,16 @@ async def test_a_poll_ends_with_nothing_after_its_wait() -> None:
         assert session.state().waiting == 0
 
 
+async def test_polls_leave_no_timers_behind() -> None:
+    broker = ScriptedBroker()
+    broker.append(*"abcdefgh")
+    async with session_on(broker) as session:
+        for _ in range(8):
+            await session.poll(max_records=1, wait_s=3_600)
+        timers = [timer for timer in asyncio.get_running_loop()._scheduled if not timer.cancelled()]  # type: ignore[attr-defined]
+        assert len(timers) < 8
+
+
 async def test_who_came_first_is_served_first() -> None:
     broker = ScriptedBroker()
     async with session_on(broker) as session:

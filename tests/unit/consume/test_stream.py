@@ -161,6 +161,35 @@ async def test_a_resumed_stream_ends_the_wait_of_the_old_one() -> None:
         stream.close()
 
 
+async def test_what_a_stream_is_given_while_it_is_resumed_elsewhere_goes_to_its_successor() -> None:
+    broker = broker_with(1)
+    async with session_on(broker) as session:
+        stream = session.stream(None)
+        seen = write(stream, await take(stream))
+        waiting = asyncio.ensure_future(stream.next(max_records=9, wait_s=60))
+        await asyncio.sleep(1)
+        broker.append("1")
+        while session.state().leased_records < 2:
+            await asyncio.sleep(0)
+        again = session.stream(seen)
+        assert await waiting is None
+        assert offsets(await take(again, wait_s=0.1)) == [1]
+
+
+async def test_an_event_id_names_what_is_not_confirmed_yet() -> None:
+    broker = broker_with(4)
+    async with session_on(broker, ack="auto") as session:
+        stream = session.stream(None)
+        first = await take(stream, 2)
+        write(stream, first)
+        second = await take(stream, 2)
+        ids = [write(stream, second, 1)]
+        stream.confirm(first)
+        ids.append(write(stream, second, 2))
+        held = [Claim.open(SIGNER, each, group="pricing", kind=Kind.STREAM).held for each in ids]
+        assert held == [{ORDERS: [(0, 3)]}, {ORDERS: [(2, 4)]}]
+
+
 async def test_resuming_twice_with_the_same_id_is_harmless() -> None:
     broker = broker_with(3)
     async with session_on(broker, ack="auto") as session:
