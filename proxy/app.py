@@ -71,7 +71,9 @@ class Bridge:
     async def __aenter__(self) -> "Bridge":
         config, enter = self._config, self._stack.enter_async_context
         self._topics = await enter(Topics(self._settings, all_topics(config), create=config.topics.create))
-        producer = await enter(Producer(self._settings, self._note_kafka_error))
+        producer = await enter(
+            Producer(self._settings, on_error=self._note_kafka_error, on_refused=self._topics.recheck)
+        )
         self._queues = ProduceQueues(self._topics, producer, key_hashes(config, HASHES))
         self._stack.push_async_callback(self._queues.close)
         self._catch_up = await enter(CatchUp(lambda: Tail(self._settings)))

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol
 
 from proxy.clock import Deadline
+from proxy.errors import ProxyError
 from proxy.record import Fetched, Partition, Receipt, Record, Topic
 
 # ---- engines: what services need of Kafka
@@ -46,6 +47,18 @@ class Batch(Protocol):
         ...
 
 
+class BatchRefused(Exception):
+    """Kafka looked at a batch and said no to all of it, for the sake of one record perhaps. `error`: what it said.
+
+    If `error` is OutcomeUnknown, an earlier attempt may have written the batch all the same. Else nothing was written,
+    and the records may be sent again, one by one, so that only the guilty one fails.
+    """
+
+    def __init__(self, error: ProxyError) -> None:
+        super().__init__(error.detail)
+        self.error = error
+
+
 class Batches(Protocol):
     """Writes whole batches, all in-sync replicas, idempotent (`kafka/producer.py`)."""
 
@@ -58,7 +71,7 @@ class Batches(Protocol):
     async def send(self, batch: Batch, partition: Partition) -> Written:
         """Write one batch. The caller keeps at most one in flight a partition.
 
-        Raises a ProxyError by the table in `kafka/errors.py`: NotNow and its kin (not written) or
+        Raises BatchRefused, or a ProxyError by the table in `kafka/errors.py`: NotNow and its kin (not written) or
         OutcomeUnknown. Never cancelled by its caller: a batch handed over cannot be taken back.
         """
         ...

@@ -34,12 +34,15 @@ class GroupPoll:
         handout = None
         with Interrupt(exchange, self.drain):
             handout = await self.session.poll(max_records=ask.max_records, wait_s=ask.wait_s)
-        await self._answer(exchange, handout)
-        if handout is not None and self.is_auto:
-            if await exchange.connection.drained():
-                self.session.accept(handout)
-            else:
-                self.session.release(handout)
+        if handout is None or not self.is_auto:
+            await self._answer(exchange, handout)
+            return
+        arrived = False
+        try:
+            await self._answer(exchange, handout)
+            arrived = await exchange.connection.drained()
+        finally:
+            (self.session.accept if arrived else self.session.release)(handout)
 
     async def _answer(self, exchange: Exchange, handout: Handout | None) -> None:
         records: Sequence[Delivery] = handout.records if handout else ()

@@ -108,7 +108,8 @@ class Cycle(RequestResponseCycle):
             try:
                 await self.flow.drain()
             finally:
-                transport.set_write_buffer_limits()
+                if not transport.is_closing():
+                    transport.set_write_buffer_limits()
         return not self.disconnected and not self._protocol.broken
 
     async def send(self, message: Any) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.client import AIOKafkaClient, ConnectionGroup
 from aiokafka.cluster import ClusterMetadata
 from aiokafka.conn import collect_hosts
@@ -24,6 +24,7 @@ from aiokafka.errors import (
     GroupCoordinatorNotAvailableError,
     IllegalGenerationError,
     KafkaError,
+    ProducerClosed,
 )
 from aiokafka.protocol.group import HeartbeatRequest, LeaveGroupRequest, SyncGroupRequest
 from aiokafka.protocol.metadata import MetadataRequest
@@ -308,3 +309,34 @@ async def _disconnect(client: AIOKafkaClient, within_s: float) -> None:
         await asyncio.wait(closed, timeout=within_s)
     for transport in transports:
         transport.abort()
+
+
+# ---- writing
+
+
+def attempts(producer: AIOKafkaProducer, partition: tuple[str, int]) -> Callable[[], int]:
+    """How often the batch that `send_batch` has just taken for this partition was sent, whenever it is asked.
+
+    Ask for it before anything else is awaited: it is the last batch of its partition then.
+    """
+    batch = producer._message_accumulator._batches[TopicPartition(*partition)][-1]
+    return lambda: int(batch.retry_count)
+
+
+def when_sender_ends(producer: AIOKafkaProducer, tell: Callable[[], None]) -> None:
+    """Call `tell` when the task that sends has ended: by a failure of its own, or because the producer was stopped."""
+    producer._sender.sender_task.add_done_callback(lambda _: tell())
+
+
+async def kill(producer: AIOKafkaProducer) -> None:
+    """End a producer that does not stop: first what sends, so that nothing it holds is written later."""
+    producer._closed = True
+    task = producer._sender.sender_task
+    if task is not None:
+        task.cancel()
+    for connection in list(producer.client._conns.values()):
+        connection.close()
+    producer._message_accumulator.fail_all(ProducerClosed())
+    with contextlib.suppress(Exception):
+        async with asyncio.timeout(1.0):
+            await producer.client.close()

@@ -87,6 +87,11 @@ class Topics:
             self._names |= names
             self._poke.set()
 
+    def recheck(self, name: str) -> None:
+        """Ask for the topic's settings again: the broker has just gone by others."""
+        self._settings_read_s.pop(name, None)
+        self._poke.set()
+
     def get(self, name: str) -> Topic:
         """See `seams.Topics.get`. Also raises KafkaForbids, where the cluster does not let us see the topic."""
         topic = self._known.get(name)

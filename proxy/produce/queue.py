@@ -18,10 +18,10 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 
 from proxy.clock import now_s, wall_ms
-from proxy.errors import NotWritten, OutcomeUnknown, ProxyError, Unprocessable
+from proxy.errors import NotWritten, OutcomeUnknown, ProxyError, RecordTooLarge, Unprocessable
 from proxy.observe.logs import logger
 from proxy.record import Partition, Receipt, Record, Topic
-from proxy.seams import Batch, Batches, Written
+from proxy.seams import Batch, Batches, BatchRefused, Written
 
 log = logger("produce")
 
@@ -109,16 +109,47 @@ class PartitionQueue:
         if not self._in_flight:
             return
         try:
-            written = await self._batches.send(batch, self.partition)
-        except ProxyError as exc:
-            self._settle_all(self._in_flight, exc)
-        except Exception as exc:  # noqa: BLE001 - it may or may not have left: only "unknown" is true of it
-            log.error("batch_failed", topic=self.partition.topic, partition=self.partition.partition, exc=exc)
-            self._settle_all(self._in_flight, OutcomeUnknown(_UNKNOWN.format(topic=self.partition.topic)))
-        else:
-            self._settle_written(written)
+            await self._hand_over(batch, self._in_flight)
+        except BatchRefused as refused:
+            await self._one_by_one(refused.error)
         finally:
             self._in_flight = []
+
+    async def _hand_over(self, batch: Batch, entries: list[Entry]) -> None:
+        """Send a batch of these entries and settle them. Raises BatchRefused, with nothing settled."""
+        try:
+            written = await self._batches.send(batch, self.partition)
+        except ProxyError as exc:
+            self._settle_all(entries, exc)
+        except BatchRefused:
+            raise
+        except Exception as exc:  # noqa: BLE001 - it may or may not have left: only "unknown" is true of it
+            log.error("batch_failed", topic=self.partition.topic, partition=self.partition.partition, exc=exc)
+            self._settle_all(entries, OutcomeUnknown(_UNKNOWN.format(topic=self.partition.topic)))
+        else:
+            self._settle_written(written, entries)
+
+    async def _one_by_one(self, error: ProxyError) -> None:
+        """A batch was refused: send its records alone, in order, so that only the guilty one fails.
+
+        Not if an earlier attempt may have written them, nor if all are equally guilty. Those that nobody waits for any
+        more are left out: their callers were told "unknown", and need not find a record later.
+        """
+        alone_is_enough = len(self._in_flight) == 1 and not isinstance(error, NotWritten)
+        if alone_is_enough or not isinstance(error, _ONE_MAY_BE_GUILTY):
+            self._settle_all(self._in_flight, error)
+            return
+        log.warning("batch_refused", topic=self.partition.topic, records=len(self._in_flight), reason=error.code)
+        for entry in self._in_flight:
+            await self._batches.ready()
+            if entry.receipt.done():
+                continue
+            alone = self._batches.open(self._topic())
+            alone.append(entry.record, entry.timestamp_ms)
+            try:
+                await self._hand_over(alone, [entry])
+            except BatchRefused as refused:
+                self._settle_all([entry], refused.error)
 
     def _fill(self, batch: Batch) -> None:
         """Move what fits from waiting into the batch, leaving out what its caller no longer waits for."""
@@ -137,9 +168,9 @@ class PartitionQueue:
             self._waiting.popleft()
             self.waiting_bytes -= entry.size_bytes
 
-    def _settle_written(self, written: Written) -> None:
+    def _settle_written(self, written: Written, entries: list[Entry]) -> None:
         topic, partition = self.partition
-        for offset, entry in enumerate(self._in_flight, written.base_offset):
+        for offset, entry in enumerate(entries, written.base_offset):
             if not entry.receipt.done():
                 timestamp_ms = entry.timestamp_ms if written.timestamp_ms is None else written.timestamp_ms
                 entry.receipt.set_result(Receipt(topic, partition, offset, timestamp_ms))
@@ -194,6 +225,8 @@ class PartitionQueue:
         self.waiting_bytes = sum(e.size_bytes for e in kept)
         self._waiting = kept
 
+
+_ONE_MAY_BE_GUILTY = (RecordTooLarge, Unprocessable, NotWritten)
 
 _NOT_WRITTEN = (
     "The record was still waiting for topic {topic!r} when its time ran out: it was not written and will not be. "

@@ -3,10 +3,18 @@ import asyncio
 import pytest
 
 from proxy.clock import now_s
-from proxy.errors import NotWritten, OutcomeUnknown, RecordTooLarge, Unprocessable
+from proxy.errors import (
+    KafkaForbids,
+    NotWritten,
+    OutcomeUnknown,
+    ProxyError,
+    RecordTooLarge,
+    TopicMissing,
+    Unprocessable,
+)
 from proxy.produce.queue import PartitionQueue
 from proxy.record import Partition, Receipt, Record, Topic
-from proxy.seams import Written
+from proxy.seams import BatchRefused, Written
 from tests.unit.produce.scripted import ScriptedBatches
 
 SALES = Topic("sales", partitions=1)
@@ -115,15 +123,64 @@ async def test_a_cancelled_waiter_takes_its_record_out() -> None:
     await stays
 
 
-async def test_a_refused_batch_tells_each_of_its_records_and_the_queue_goes_on() -> None:
-    batches = ScriptedBatches(most=1)
+async def test_of_a_refused_batch_only_the_guilty_record_fails() -> None:
+    batches = ScriptedBatches()
     queue = queue_on(batches)
-    bad, good = put(queue, b"bad"), put(queue, b"good")
-    (await batches.until(1)).answer.set_exception(RecordTooLarge("too large"))
-    (await batches.until(2)).answer.set_result(Written(9, None))
-    with pytest.raises(RecordTooLarge):
-        await bad
-    assert (await good).offset == 9
+    first, guilty, last = put(queue, b"1"), put(queue, b"huge"), put(queue, b"3")
+    (await batches.until(1)).answer.set_exception(BatchRefused(RecordTooLarge("one of them")))
+    (await batches.until(2)).answer.set_result(Written(7, None))
+    (await batches.until(3)).answer.set_exception(BatchRefused(RecordTooLarge("this one")))
+    (await batches.until(4)).answer.set_result(Written(8, None))
+    assert [sent.values for sent in batches.sent] == [[b"1", b"huge", b"3"], [b"1"], [b"huge"], [b"3"]]
+    assert [(await first).offset, (await last).offset] == [7, 8]
+    with pytest.raises(RecordTooLarge, match="this one"):
+        await guilty
+
+
+async def test_a_refusal_after_a_lost_answer_is_unknown_for_all_and_nothing_is_sent_again() -> None:
+    batches = ScriptedBatches()
+    queue = queue_on(batches)
+    receipts = [put(queue, b"1"), put(queue, b"2")]
+    (await batches.until(1)).answer.set_exception(BatchRefused(OutcomeUnknown("an earlier attempt")))
+    for receipt in receipts:
+        with pytest.raises(OutcomeUnknown):
+            await receipt
+    assert len(batches.sent) == 1
+
+
+async def test_a_record_that_failed_for_its_producers_fault_is_sent_by_the_next_one() -> None:
+    batches = ScriptedBatches()
+    queue = queue_on(batches)
+    receipt = put(queue, b"1")
+    (await batches.until(1)).answer.set_exception(BatchRefused(NotWritten("broken sequence")))
+    (await batches.until(2)).answer.set_result(Written(3, None))
+    assert (await receipt).offset == 3
+
+
+@pytest.mark.parametrize("error", [KafkaForbids("no right"), TopicMissing("deleted"), RecordTooLarge("alone")])
+async def test_what_hits_all_alike_is_not_tried_record_by_record(error: ProxyError) -> None:
+    batches = ScriptedBatches(most=1 if isinstance(error, RecordTooLarge) else 2)
+    queue = queue_on(batches)
+    receipts = [put(queue, b"1")] if isinstance(error, RecordTooLarge) else [put(queue, b"1"), put(queue, b"2")]
+    (await batches.until(1)).answer.set_exception(BatchRefused(error))
+    for receipt in receipts:
+        with pytest.raises(type(error)):
+            await receipt
+    assert len(batches.sent) == 1
+
+
+async def test_what_nobody_waits_for_is_left_out_when_records_are_sent_one_by_one() -> None:
+    batches = ScriptedBatches()
+    queue = queue_on(batches)
+    late, patient = put(queue, b"late", timeout_s=0.02), put(queue, b"patient")
+    sent = await batches.until(1)
+    with pytest.raises(OutcomeUnknown):
+        await late
+    sent.answer.set_exception(BatchRefused(RecordTooLarge("one of them")))
+    second = await batches.until(2)
+    assert second.values == [b"patient"]
+    second.answer.set_result(Written(0, None))
+    assert (await patient).offset == 0
 
 
 async def test_a_fault_of_ours_leaves_the_outcome_unknown() -> None:
