@@ -36,7 +36,7 @@ class Aim:
     def __str__(self) -> str:
         limit = f"{self.limit:g}{self.unit}{self.against and ' ' + self.against}"
         remark = self.remark and f" ({self.remark})"
-        return f"aim ≤ {limit}, {self.what}: {self.value:.2f}{self.unit} {'ok' if self.met else 'MISSED'}{remark}"
+        return f"aim ≤ {limit}, {self.what}: {self.value:.4g}{self.unit} {'ok' if self.met else 'MISSED'}{remark}"
 
 
 def aims(results: Results) -> list[Aim]:
