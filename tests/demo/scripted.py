@@ -84,6 +84,7 @@ class ScriptedBridge:
         self.groups = {name: Group() for name in (retail.INVENTORY, retail.PRICING, retail.RECOMMENDATION)}
         self.refusals: deque[int] = deque()  # statuses for the next POSTs
         self.gone = False  # the next resumption without a group is 410
+        self._cuts = 0
         self.headers: list[dict[str, str]] = []  # of each stream request
         self._tamper = tamper
         self._streams = 0
@@ -175,13 +176,18 @@ class ScriptedBridge:
             self.gone = False
             return web.Response(status=410)
         place = int(last_id) + 1 if last_id else len(self.log)
-        answer = await self._prepare(request)
-        while True:
+        answer, cuts = await self._prepare(request), self._cuts
+        while cuts == self._cuts:
             records, place = self.log[place:], len(self.log)
             shown = self._tamper(retail.DASHBOARD, [dict(record) for record in records])
             await answer.write(b"".join(_sse(record, str(record["offset"])) for record in shown) or b":\n\n")
             if not records:
                 await self._wait()
+        return answer
+
+    def cut(self) -> None:
+        """End the dashboards' streams."""
+        self._cuts += 1
 
     def _last_id(self, request: web.Request) -> str | None:
         self.headers.append(dict(request.headers))
