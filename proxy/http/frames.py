@@ -2,10 +2,13 @@
 
 SSE: https://html.spec.whatwg.org/multipage/server-sent-events.html. Whatever goes into a frame holds no CR or LF
 (`consume/envelope.py` sees to that), so that no field ends early.
+
+What is no record ends without a blank line: a blank line dispatches, and simple clients take what it dispatches for an
+event even if it is empty.
 """
 
-RETRY = b"retry: 2000\n\n"
-SSE_HEARTBEAT = b":\n\n"
+RETRY = b"retry: 2000\n"
+SSE_HEARTBEAT = b":\n"
 NDJSON_HEARTBEAT = b"\n"
 
 
@@ -15,8 +18,8 @@ def sse(data: bytes, position: str) -> bytes:
 
 
 def sse_id(position: str) -> bytes:
-    """Where the stream begins: a client that loses it before the first event resumes there."""
-    return b"id: %b\n\n" % position.encode()
+    """Where the stream begins: a client that reads the line and loses the stream before its first event resumes there."""
+    return b"id: %b\n" % position.encode()
 
 
 def sse_named(name: str, data: bytes, position: str) -> bytes:
