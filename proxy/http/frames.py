@@ -18,7 +18,7 @@ def sse(data: bytes, position: str) -> bytes:
 
 
 def sse_id(position: str) -> bytes:
-    """Where the stream begins: a client that reads the line and loses the stream before its first event resumes there."""
+    """Where the stream begins, for a client that reads the line and loses the stream before its first event."""
     return b"id: %b\n" % position.encode()
 
 
