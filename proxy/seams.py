@@ -36,7 +36,7 @@ class Written:
     """Where a batch is: record i of it is at `base_offset + i`."""
 
     base_offset: int
-    timestamp_ms: int | None  # the broker's, where the topic says LogAppendTime
+    timestamp_ms: int | None  # what the broker said; it counts where the topic says LogAppendTime
 
 
 class Batch(Protocol):

@@ -170,9 +170,10 @@ class PartitionQueue:
 
     def _settle_written(self, written: Written, entries: list[Entry]) -> None:
         topic, partition = self.partition
+        brokers_ms = written.timestamp_ms if self._topic().log_append_time else None
         for offset, entry in enumerate(entries, written.base_offset):
             if not entry.receipt.done():
-                timestamp_ms = entry.timestamp_ms if written.timestamp_ms is None else written.timestamp_ms
+                timestamp_ms = entry.timestamp_ms if brokers_ms is None else brokers_ms
                 entry.receipt.set_result(Receipt(topic, partition, offset, timestamp_ms))
 
     @staticmethod

@@ -192,14 +192,16 @@ async def test_a_fault_of_ours_leaves_the_outcome_unknown() -> None:
         await receipt
 
 
-async def test_the_receipt_has_the_brokers_time_where_the_topic_uses_it_else_ours() -> None:
-    batches = ScriptedBatches(most=1)
-    queue = queue_on(batches)
-    brokers = put(queue, b"1")
-    ours = queue.put(Record("sales", None, b"2", timestamp_ms=123), 1, now_s() + 60)
+@pytest.mark.parametrize(("brokers_clock", "timestamp_ms"), [(True, 77), (False, 123)])
+async def test_the_receipt_has_the_brokers_time_where_the_topic_takes_it_else_ours(
+    brokers_clock: bool, timestamp_ms: int
+) -> None:
+    batches = ScriptedBatches()
+    topic = Topic("sales", partitions=1, log_append_time=brokers_clock)
+    queue = PartitionQueue(lambda: topic, Partition("sales", 0), batches)
+    receipt = queue.put(Record("sales", None, b"2", timestamp_ms=123), 1, now_s() + 60)
     (await batches.until(1)).answer.set_result(Written(0, 77))
-    (await batches.until(2)).answer.set_result(Written(1, None))
-    assert ((await brokers).timestamp_ms, (await ours).timestamp_ms) == (77, 123)
+    assert (await receipt).timestamp_ms == timestamp_ms
 
 
 async def test_closing_ends_the_task_that_waits_for_a_producer() -> None:
