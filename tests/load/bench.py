@@ -4,13 +4,14 @@
 interleaved rounds from a process of its own (`loader/`), and prints the medians (`report.py`). The figure to trust is
 the server's CPU-seconds per 10,000 requests: unlike requests/s it hardly sees what else the machine is doing.
 
-Exit code: 0 when every round gave a figure (a missed aim is a figure), 1 when one did not.
+Exit code: 0 when every round gave a figure (a missed aim is a figure), 1 when one did not, 130 when interrupted.
 """
 
 import argparse
 import asyncio
 import os
 import platform
+import signal
 import sys
 import tempfile
 import time
@@ -48,11 +49,13 @@ def main() -> int:
     except Missing as missing:
         print(missing, file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
+    except asyncio.CancelledError:
+        print("Interrupted: no figures.", file=sys.stderr)
         return 130
 
 
 async def _bench(plan: Plan, directory: Path, arguments: argparse.Namespace) -> int:
+    _end_cleanly_on_signals()
     go = "left out, as asked" if "go" in arguments.without else build_go(directory)
     async with broker(directory / "kafka") as kafka, Topics(kafka, f"bench-{os.getpid()}") as topics:
         session = Session(
@@ -68,6 +71,14 @@ async def _bench(plan: Plan, directory: Path, arguments: argparse.Namespace) -> 
     if arguments.json:
         arguments.json.write_bytes(_as_json(plan, results, session.failures))
     return 1 if session.failures else 0
+
+
+def _end_cleanly_on_signals() -> None:
+    """Ctrl-C and SIGTERM cancel the run, so that the broker and all servers end with it."""
+    task = asyncio.current_task()
+    assert task is not None
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
 
 
 def _as_json(plan: Plan, results: dict[str, Any], failures: list[str]) -> bytes:
