@@ -28,12 +28,12 @@ class Plan:
 
 QUICK = Plan(
     rounds=2,
-    warmup_s=0.3,
-    window_s=0.8,
+    warmup_s=0.2,
+    window_s=0.7,
     drain_records=50_000,
     drain_rounds=1,
-    sse_events=150,
+    sse_events=100,
     sse_rounds=1,
-    starts=3,
+    starts=2,
     route_rounds=2,
 )
