@@ -22,12 +22,16 @@ TRIES = 3  # a free port may be taken by another process before Kafka binds it
 
 
 class Kafka:
-    """`brokers` nodes under `directory`; none, but an address, if the cluster is not ours to start or kill."""
+    """`brokers` nodes under `directory`; none, but an address, if the cluster is not ours to start or kill.
 
-    def __init__(self, directory: Path, *, brokers: int = 1) -> None:
+    `fronts` are ports of proxies, one a broker, each of which leads to its node's `behind_port`.
+    """
+
+    def __init__(self, directory: Path, *, brokers: int = 1, fronts: Sequence[int] = ()) -> None:
         self.nodes: list[Node] = []
         self.bootstrap = ""
         self._directory, self._brokers = directory, brokers
+        self._fronts: Sequence[int | None] = fronts or [None] * brokers
 
     @classmethod
     def at(cls, bootstrap: str) -> "Kafka":
@@ -166,7 +170,9 @@ class Kafka:
         return self.nodes[node]
 
     def _launch(self, directory: Path) -> None:
-        self.nodes = [Node(n + 1, directory / f"node-{n + 1}") for n in range(self._brokers)]
+        self.nodes = [
+            Node(n, directory / f"node-{n}", front_port=front) for n, front in enumerate(self._fronts, start=1)
+        ]
         self.bootstrap = ",".join(f"127.0.0.1:{node.port}" for node in self.nodes)
         voters = ",".join(f"{node.id}@127.0.0.1:{node.controller_port}" for node in self.nodes)
         for node in self.nodes:

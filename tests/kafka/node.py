@@ -36,9 +36,11 @@ class Node:
     Nothing here waits for Kafka to answer: that is the cluster's (tests/kafka/cluster.py), which sees all nodes.
     """
 
-    def __init__(self, node_id: int, directory: Path) -> None:
+    def __init__(self, node_id: int, directory: Path, *, front_port: int | None = None) -> None:
+        """`front_port`: of a proxy that leads to `behind_port`. Who comes in there is always sent there."""
         self.id = node_id
         self.port, self.controller_port = free_port(), free_port()
+        self.front_port, self.behind_port = front_port, free_port()
         self.directory = directory
         self.log = directory / "broker.log"
         self._process: subprocess.Popen[bytes] | None = None
@@ -113,12 +115,13 @@ class Node:
     def _settings(self, voters: str, brokers: int) -> str:
         """Kafka's defaults but for what makes it small and quick; topics are made by asking, as Kafka's default is."""
         copies, in_sync = min(3, brokers), min(2, brokers)
+        here = f"PLAINTEXT://127.0.0.1:{self.port}"
         settings = {
             "process.roles": "broker,controller",
             "node.id": self.id,
             "controller.quorum.voters": voters,
-            "listeners": f"PLAINTEXT://127.0.0.1:{self.port},CONTROLLER://127.0.0.1:{self.controller_port}",
-            "advertised.listeners": f"PLAINTEXT://127.0.0.1:{self.port}",
+            "listeners": f"{here},CONTROLLER://127.0.0.1:{self.controller_port}",
+            "advertised.listeners": here,
             "controller.listener.names": "CONTROLLER",
             "log.dirs": self._data,
             "broker.heartbeat.interval.ms": 500,
@@ -138,4 +141,8 @@ class Node:
             "group.initial.rebalance.delay.ms": 0,
             "log.cleaner.dedupe.buffer.size": 16 * 1024 * 1024,
         }
+        if self.front_port is not None:
+            settings["listeners"] = f"{settings['listeners']},FRONT://127.0.0.1:{self.behind_port}"
+            settings["advertised.listeners"] = f"{here},FRONT://127.0.0.1:{self.front_port}"
+            settings["listener.security.protocol.map"] = "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,FRONT:PLAINTEXT"
         return "".join(f"{name}={value}\n" for name, value in settings.items())
