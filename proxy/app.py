@@ -131,7 +131,9 @@ class Bridge:
         try:
             new = self._reread()
         except ConfigMistakes as exc:
-            log.warning("reload_refused", mistakes=[str(mistake) for mistake in exc.mistakes])
+            log.warning("reload_refused", mistakes=len(exc.mistakes))
+            for number, mistake in enumerate(exc.mistakes, 1):
+                log.warning(f"mistake_{number}", what=str(mistake))
             raise
         old, self._config = self._config, new
         self._topics.watch(all_topics(new))

@@ -30,6 +30,13 @@ class Acks:
         self._is_owning = is_owning
         self._now = now
         self._timeout_s = timeout_s
+        self._fetched = asyncio.Event()  # set and cleared at once: wakes all that wait now
+        self.starting = 0  # acks that wait for their partitions' first records; nothing is handed out before them
+
+    def fetched(self) -> None:
+        """Records have been taken into the books."""
+        self._fetched.set()
+        self._fetched.clear()
 
     async def do(self, claim: Claim, wish: Wish, *, delay_s: float, done: Callable[[Wish], None]) -> AckOutcome:
         """Take a wish to the books, call `done`, and wait for its commit. Raises as `seams.GroupReader.acknowledge`."""
@@ -37,6 +44,7 @@ class Acks:
         try:
             async with asyncio.timeout(self._timeout_s):
                 await self._is_owning.wait()
+                await self._begun(claim, wish)
                 refused = self._take(claim, wish, delay_s)
                 is_taken = True
                 done(wish)
@@ -46,6 +54,25 @@ class Acks:
         if refused:
             raise refusal(wish, refused)
         return AckOutcome(wish.accepts, wish.releases)
+
+    async def _begun(self, claim: Claim, wish: Wish) -> None:
+        """A lease may come from a former owner: wait until its records have been fetched here.
+
+        What is to be released must be there; and without a commit (its owner was killed before the first) nobody
+        knows where a partition begins.
+        """
+        self.starting += 1
+        try:
+            while claim.until_ms > self._now().ms and self._is_ahead(wish):
+                await self._fetched.wait()
+        finally:
+            self.starting -= 1
+
+    def _is_ahead(self, wish: Wish) -> bool:
+        ledgers = self._books.ledgers
+        if any(p in ledgers and ledgers[p].position is None for p in wish.accept):
+            return True
+        return any(p in ledgers and (ledgers[p].position or 0) < ranges[-1][1] for p, ranges in wish.release.items())
 
     def _take(self, claim: Claim, wish: Wish, delay_s: float) -> Refused:
         now = self._now()

@@ -83,6 +83,7 @@ class GroupSession:
         self._is_moving = False
         self._starting_over: asyncio.Task[None] | None = None
         self._trouble: NotNow | None = None
+        self._was_assigned = False  # until then an empty answer would say what nobody knows
 
     def __repr__(self) -> str:
         state = "closing" if self._is_closing.is_set() else "owning" if self._is_owning.is_set() else "not joined"
@@ -135,6 +136,7 @@ class GroupSession:
         if self._is_owning.is_set():
             self._pause([partition for partition in full if partition not in self._paused])
             if records:
+                self._acks.fetched()
                 self._alarm.by(self._books.next_due_s)
         self._serve()
 
@@ -218,6 +220,7 @@ class GroupSession:
         self._paused.clear()
         self._pause([partition for partition, ledger in self._books.ledgers.items() if ledger.is_full])
         self._is_owning.set()
+        self._was_assigned = True
         self._committer.go_on()
         held_back, self._held_back = self._held_back, []
         for say in held_back:
@@ -234,7 +237,11 @@ class GroupSession:
     # ---- polls and streams
 
     async def poll(self, *, max_records: int, wait_s: float) -> Leased | None:
-        return await self.wait(Waiter(max_records), wait_s)
+        handout = await self.wait(Waiter(max_records), wait_s)
+        if handout is None and not self._was_assigned:
+            self._refuse()
+            raise KafkaAway(f"Group {self._group!r} could not be joined within {wait_s:g} s. Try again.")
+        return handout
 
     def stream(self, resume: str | None) -> Stream:
         seen = Claim.open(self._signer, resume, group=self._group, kind=Kind.STREAM) if resume else None
@@ -276,6 +283,8 @@ class GroupSession:
     def _may_hand_out(self) -> bool:
         if not self._is_owning.is_set() or self._is_closing.is_set() or not self._books.is_ready or not self._line:
             return False
+        if self._acks.starting:
+            return False  # they are let in first; the next fetch, at the latest, serves the others
         return self._member is not None and not self._member.is_fenced()
 
     def _hand_out(self, waiter: Waiter) -> Leased | None:

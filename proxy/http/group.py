@@ -1,14 +1,17 @@
 """Reading for a group over HTTP: the long poll and the stream.
 
 With `ack: auto` a poll's records count as accepted when its answer has left and the connection still stands; a
-stream's when later bytes (at least a heartbeat) have left over a connection that still stands. What was written
-before a disconnect and not confirmed so comes again.
+stream's when later bytes (at least a heartbeat), CONFIRM_S after them, have left over a connection that still stands:
+what a client has not read by then, out of its own socket's buffer, may be lost to it. What was written before a
+disconnect and not confirmed so comes again, to the same client if it comes back with its Last-Event-ID.
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from proxy.clock import now_s
 from proxy.consume.envelope import bare, envelope
 from proxy.http.consume import NO_STORE, SSE, STREAM_HEADERS, VARY, Ask
 from proxy.http.exchange import Exchange, Interrupt
@@ -17,7 +20,7 @@ from proxy.observe.metrics import RouteMetrics
 from proxy.seams import Delivery, GroupReader, GroupStream, Handout
 
 STREAM_RECORDS = 100  # in one write to a stream
-CONFIRM_S = 1.0  # with `ack: auto` a heartbeat follows that soon, to confirm what was written last
+CONFIRM_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,16 +88,18 @@ class GroupStreaming:
 
     async def _pump(self, exchange: Exchange, ask: Ask, stream: GroupStream) -> None:
         heartbeat = SSE_HEARTBEAT if ask.media == SSE else NDJSON_HEARTBEAT
-        owed: Handout | None = None  # written, and not confirmed by later bytes
+        owed: deque[tuple[float, Handout]] = deque()  # written, when it may be confirmed by later bytes
         while stream.is_open:
-            wait_s = min(CONFIRM_S, self.heartbeat_s) if owed is not None else self.heartbeat_s
+            wait_s = min(self.heartbeat_s, max(0.01, owed[0][0] - now_s())) if owed else self.heartbeat_s
             handout = await stream.next(max_records=STREAM_RECORDS, wait_s=wait_s)
             await exchange.write(self._frames(ask, stream, handout) if handout is not None else heartbeat)
-            if owed is not None and await exchange.connection.drained():
-                stream.confirm(owed)
-            owed = handout if self.is_auto else None
+            if owed and owed[0][0] <= now_s() and await exchange.connection.drained():
+                while owed and owed[0][0] <= now_s():
+                    stream.confirm(owed.popleft()[1])
             if handout is not None:
                 self.metrics.delivered(len(handout.records), size_bytes(handout.records))
+                if self.is_auto:
+                    owed.append((now_s() + CONFIRM_S, handout))
 
     def _frames(self, ask: Ask, stream: GroupStream, handout: Handout) -> bytes:
         is_sse = ask.media == SSE
