@@ -67,6 +67,14 @@ class Cycle(RequestResponseCycle):
         self.chunked_encoding = None
         self.expected_content_length = 0
 
+    async def run_asgi(self, app: Any) -> None:
+        """As uvicorn's; then let go of the scope, which knows this object: the collector would find that circle late,
+        and stop everything for it."""
+        try:
+            await super().run_asgi(app)
+        finally:
+            self.scope["extensions"].clear()
+
     def body_now(self) -> bytes | None:
         """The whole body, if it is here already: most requests come in one piece. Else None: `receive` it."""
         return None if self.more_body or self.disconnected else bytes(self.body)

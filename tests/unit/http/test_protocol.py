@@ -1,6 +1,7 @@
 """One test for each feature of our subclass of uvicorn's protocol: they fail when uvicorn changes under it."""
 
 import asyncio
+import gc
 import json
 from typing import Any
 
@@ -243,3 +244,20 @@ async def test_a_line_break_cannot_get_into_an_answers_head() -> None:
         status, headers, _ = await client.answer()
         assert status == 500
         assert "set-cookie" not in headers
+
+
+async def test_a_request_leaves_nothing_for_the_garbage_collector() -> None:
+    """Circles of objects are only found by the collector, which stops all requests while it looks."""
+    async with connected(echo) as client:
+        for _ in range(20):
+            client.send(GET)
+            await client.answer()
+        gc.collect()
+        gc.disable()
+        try:
+            for _ in range(100):
+                client.send(GET)
+                await client.answer()
+            assert gc.collect() < 100
+        finally:
+            gc.enable()
