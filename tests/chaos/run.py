@@ -1,0 +1,90 @@
+"""One round: the stage is set, the load and the faults run side by side, the log is read and judged."""
+
+import asyncio
+import json
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.chaos.faults import Happened, Track, play
+from tests.chaos.load import Client, Pace
+from tests.chaos.stage import TOPIC, Stage
+from tests.chaos.verdict import Found, Place, Told, Verdict, judge
+
+CLIENTS = 64
+READ_WITHIN_S = 60.0
+GRACE = 1.25
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """`records` in all, sent evenly over `lasts_s` seconds, or as many as fit into GRACE times that."""
+
+    seed: int
+    records: int
+    lasts_s: float
+    tracks: Sequence[Track]
+    clients: int = CLIENTS
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """What came of a plan. `events`: how often the bridges logged what, warnings and errors only."""
+
+    plan: Plan
+    verdict: Verdict
+    happened: Sequence[Happened]
+    events: Counter[str]
+    lasted_s: float
+
+
+async def run(plan: Plan, directory: Path) -> Round:
+    """Play it. What clients were told and what was found stays in `directory`, beside everybody's logs."""
+    async with Stage(directory) as stage:
+        began_s = time.monotonic()
+        told, happened = await _play(stage, plan, began_s)
+        lasted_s = time.monotonic() - began_s
+        await stage.settle()
+        found = await _read(stage)
+        events = Counter(event for replica in stage.replicas for event in _troubles(replica.bridge.log))
+    _keep(directory / "told.jsonl", [[t.at_s, t.id, t.key, t.outcome, t.place, t.why] for t in told])
+    _keep(directory / "found.jsonl", [[f.place, f.id, f.key] for f in found])
+    return Round(plan, judge(told, found, lasted_s=lasted_s), happened, events, lasted_s)
+
+
+async def _play(stage: Stage, plan: Plan, began_s: float) -> tuple[list[Told], list[Happened]]:
+    doors = [replica.door.port for replica in stage.replicas]
+    clients = [Client(number, doors, plan.seed) for number in range(plan.clients)]
+    shares = [len(range(number, plan.records, plan.clients)) for number in range(plan.clients)]
+    over = asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        tracks = [group.create_task(play(stage, track, over, began_s)) for track in plan.tracks]
+        pace = Pace(began_s, plan.lasts_s / max(shares), plan.lasts_s * GRACE)
+        await asyncio.gather(*(client.run(share, pace) for client, share in zip(clients, shares, strict=True)))
+        over.set()
+    happened = sorted((one for track in tracks for one in track.result()), key=lambda one: one.began_s)
+    return [told for client in clients for told in client.told], happened
+
+
+async def _read(stage: Stage) -> list[Found]:
+    records = await stage.kafka.consume_all(TOPIC, within_s=READ_WITHIN_S)
+    found = []
+    for record in records:
+        value = json.loads(record.value or b"")
+        found.append(
+            Found(value["id"], (record.key or b"").decode(), Place(record.topic, record.partition, record.offset))
+        )
+    return found
+
+
+def _troubles(log: str) -> Iterator[str]:
+    for line in log.splitlines():
+        entry = json.loads(line) if line.startswith("{") else {"level": "error", "event": line}
+        if entry["level"] not in ("debug", "info"):
+            yield f"{entry['level']} {entry['event']}"
+
+
+def _keep(path: Path, rows: Sequence[object]) -> None:
+    path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
