@@ -55,6 +55,10 @@ class BadForm(Malformed):
     code, title = "bad_form", "The body is not a form"
 
 
+class BadEncoding(Malformed):
+    code, title = "bad_encoding", "The body is not compressed as it says"
+
+
 class BadToken(Malformed):
     """A lease or position that was never issued by a bridge: damaged, cut off, or made up."""
 
@@ -81,8 +85,20 @@ class RecordTooLarge(TooLarge):
     code, title = "record_too_large", "The record is larger than its topic takes"
 
 
+class TooManyItems(TooLarge):
+    code, title = "too_many_items", "The array has too many items"
+
+
+class ExpandsTooMuch(TooLarge):
+    code, title = "expands_too_much", "The body is compressed beyond what is taken"
+
+
 class UnsupportedMediaType(ProxyError):
     status, code, title = 415, "unsupported_media_type", "The route does not take this content type"
+
+
+class UnsupportedEncoding(UnsupportedMediaType):
+    code, title = "unsupported_encoding", "The body is compressed in a way that is not taken"
 
 
 class Unprocessable(ProxyError):
@@ -105,12 +121,20 @@ class KeyRequired(Unprocessable):
     code, title = "key_required", "The topic is compacted, and the record has no key"
 
 
+class EmptyBatch(Unprocessable):
+    code, title = "empty_batch", "The batch has no records"
+
+
 class HeadersTooLarge(ProxyError):
     status, code, title = 431, "headers_too_large", "The request's head is too large"
 
 
 class HeaderTimeout(ProxyError):
     status, code, title = 408, "header_timeout", "The request's head did not arrive in time"
+
+
+class BodyTimeout(ProxyError):
+    status, code, title = 408, "body_timeout", "The request's body did not go on in time"
 
 
 # ---- not now: nothing was written, and a repeat later may succeed

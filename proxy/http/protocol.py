@@ -2,8 +2,12 @@
 
 - Head and body leave in one socket write (uvicorn writes twice).
 - A head that is too large is answered 431 and one that does not end 408; httptools alone takes any head, for ever.
+- A body that does not go on is 408, and what stands around it (chunk extensions, trailers) is bounded like a head.
+- What leaves a doubt about where a request ends is 400 and the end of its connection: what the parser lets through of
+  that is refused here. Trailers are dropped: they would otherwise look like headers that nobody has checked.
 - An answer to a request whose body is still arriving is seen by the client: the connection lingers and discards the
-  rest for a moment, since closing a socket with unread data resets it, and the answer with it (RFC 9112, 9.6).
+  rest for a moment, since closing a socket with unread data resets it, and the answer with it (RFC 9112, 9.6). Where
+  the rest is short the connection goes on.
 - Handlers can wait for "the client has gone" and "all has left our buffers" (`Cycle.gone`, `Cycle.drained`),
   without a task of their own. uvicorn's `send` to a gone client returns silently: sent is never delivered.
 
@@ -11,19 +15,26 @@ uvicorn's minor version is pinned for this file; each feature has a test in `tes
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, cast
 from urllib.parse import unquote
 
 import httptools
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
-from proxy.errors import HeadersTooLarge, HeaderTimeout, Malformed, ProxyError
+from proxy.errors import BodyTimeout, HeadersTooLarge, HeaderTimeout, Malformed, ProxyError
 from proxy.http.problem import problem_answer, render
 
+FIRST_REQUEST_S = 1.0  # for a connection that is new when its listener closes
 LINGER_S = 2.0
 LINGER_BYTES = 64 * 1024 * 1024
+SHORT_BYTES = 65_536  # the rest of a body that is worth discarding, so that the connection can go on
+CHUNK_HEAD_BYTES = 16  # allowed for each piece of a body, beyond it they count as a head's
+MAX_AHEAD = 100  # requests that wait on a connection for the answers before theirs
+
+_TELLING = frozenset({b"host", b"expect", b"transfer-encoding"})  # headers that this file reads
 
 
 @dataclass(slots=True)
@@ -32,6 +43,7 @@ class Policy:
 
     max_head_bytes: int = 65_536
     head_timeout_s: float = 10.0
+    body_timeout_s: float = 30.0  # between two pieces
     close: bool = False  # every answer is its connection's last
 
 
@@ -66,6 +78,7 @@ class Cycle(RequestResponseCycle):
         self.response_complete = False
         self.chunked_encoding = None
         self.expected_content_length = 0
+        self._fault: ProxyError | None = None
 
     async def run_asgi(self, app: Any) -> None:
         """As uvicorn's; then let go of the scope, which knows this object: the collector would find that circle late,
@@ -74,6 +87,27 @@ class Cycle(RequestResponseCycle):
             await super().run_asgi(app)
         finally:
             self.scope["extensions"].clear()
+
+    async def receive(self) -> Any:
+        """ASGI's `receive`. Raises the ProxyError of a body that broke off while its client is still there."""
+        if self.waiting_for_100_continue and not self.transport.is_closing():
+            self.waiting_for_100_continue = False
+            self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        if not self.disconnected and not self.response_complete and self._fault is None:
+            self.flow.resume_reading()
+            await self.message_event.wait()
+            self.message_event.clear()
+        if self.disconnected or self.response_complete:
+            return {"type": "http.disconnect"}
+        if self._fault is not None:
+            raise self._fault
+        body, self.body = bytes(self.body), bytearray()
+        return {"type": "http.request", "body": body, "more_body": self.more_body}
+
+    def break_off(self, error: ProxyError) -> None:
+        """Nothing more of the body will be read: whoever waits for it learns why."""
+        self._fault = error
+        self.message_event.set()
 
     def body_now(self) -> bytes | None:
         """The whole body, if it is here already: most requests come in one piece. Else None: `receive` it."""
@@ -120,6 +154,10 @@ class Cycle(RequestResponseCycle):
                     transport.set_write_buffer_limits()
         return not self.disconnected and not self._protocol.broken
 
+    def abort(self) -> None:
+        """End the connection at once; what was written and has not left is dropped."""
+        self.transport.abort()
+
     async def send(self, message: Any) -> None:
         """ASGI's `send`: the head waits for the first piece of the body, and both leave in one write."""
         if message["type"] == "http.response.start":
@@ -143,7 +181,7 @@ class Cycle(RequestResponseCycle):
     def _render_head(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
         parts = [STATUS_LINE[status]]
         close = False
-        if self._protocol.policy.close:
+        if self._protocol.policy.close or (self.more_body and not self._rest_is_short()):
             self.keep_alive = False
         for name, value in (*self.default_headers, *headers):
             if b"\r" in value or b"\n" in value or b"\n" in name:
@@ -188,10 +226,20 @@ class Cycle(RequestResponseCycle):
         self.message_event.set()
         if not self.keep_alive:
             self._protocol.finish(linger=self.more_body)
+        elif self.more_body:
+            self._protocol.discard()
         self.on_response()
 
+    def _rest_is_short(self) -> bool:
+        """Whether what is missing of the request's body is little, and sure to come."""
+        if self.waiting_for_100_continue:
+            return False
+        declared = next((value for name, value in self.scope["headers"] if name == b"content-length"), None)
+        return declared is not None and int(declared) <= SHORT_BYTES
+
     async def send_500_response(self) -> None:
-        status, headers, body = problem_answer(ProxyError("The bridge failed; its log has the reason."), "")
+        error = self._fault or ProxyError("The bridge failed; its log has the reason.")
+        status, headers, body = problem_answer(error, "")
         await self.send({"type": "http.response.start", "status": status, "headers": headers})
         await self.send({"type": "http.response.body", "body": body})
 
@@ -206,9 +254,12 @@ class BridgeProtocol(HttpToolsProtocol):
         self.broken: bool = False  # the client ended the connection, or it failed
         self._framing_only = False  # the parser reads a head of our own making, see `_stay_http`
         self._in_head = True
+        self._hosts = 0  # how many Host headers the head has
         self._head_bytes = 0  # of the head so far, as parsed
         self._unparsed_bytes = 0  # received while the head is not complete: a header without an end is not parsed
-        self._head_timer: asyncio.TimerHandle | None = None
+        self._around_bytes = 0  # received with the body and not of it: chunk heads and extensions, trailers
+        self._timer: asyncio.TimerHandle | None = None  # of the head, the body, or what is discarded
+        self._is_last: bool = False  # the next answer is the last
         self._lingered: int | None = None  # bytes discarded since the last answer, once that has begun
         self._lost: asyncio.Future[None] | None = None
 
@@ -216,10 +267,10 @@ class BridgeProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._start_head_timer()
+        self._start_timer(self.policy.head_timeout_s, self._head_timed_out)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._stop_head_timer()
+        self._stop_timer()
         if exc is not None:
             self.broken = True
         super().connection_lost(exc)
@@ -247,7 +298,21 @@ class BridgeProtocol(HttpToolsProtocol):
         self.transport.write_eof()
         self._lingered = 0
         self.flow.resume_reading()
-        self._head_timer = self.loop.call_later(LINGER_S, self.transport.close)
+        self._start_timer(LINGER_S, self.transport.close)
+
+    def discard(self) -> None:
+        """The rest of a body that was answered already: let it come, for a moment, and go on with the connection."""
+        self._start_timer(LINGER_S, self.transport.close)
+
+    def shutdown(self) -> None:
+        """The listener has closed. A connection without a request yet gets its first one answered: its client may have
+        sent it already, and could not tell a reset from a lost answer."""
+        if isinstance(self.cycle, Cycle) or self.transport.is_closing():
+            super().shutdown()
+            return
+        self._is_last = True
+        self._stop_timer()
+        self._start_timer(FIRST_REQUEST_S, self.transport.close)
 
     # ---- bytes in
 
@@ -263,12 +328,28 @@ class BridgeProtocol(HttpToolsProtocol):
         except httptools.HttpParserError as exc:
             self._refuse(self._reason(exc))
             return
-        if self._in_head and not self.transport.is_closing():
-            self._unparsed_bytes += len(data)
-            if self._unparsed_bytes > self.policy.max_head_bytes:
-                self._refuse(self._head_too_large())
-            elif self._head_timer is None:
-                self._start_head_timer()
+        if self._in_head:
+            self._head_goes_on(len(data))
+        elif self.cycle.more_body:
+            self._body_goes_on(len(data))
+
+    def _head_goes_on(self, size_bytes: int) -> None:
+        if self.transport.is_closing():
+            return
+        self._unparsed_bytes += size_bytes
+        if self._unparsed_bytes > self.policy.max_head_bytes:
+            self._refuse(self._head_too_large())
+        elif self._timer is None:
+            self._start_timer(self.policy.head_timeout_s, self._head_timed_out)
+
+    def _body_goes_on(self, size_bytes: int) -> None:
+        """`on_body` has been told of what these bytes brought of the body."""
+        self._around_bytes = max(0, self._around_bytes + size_bytes)
+        if self._around_bytes > 2 * self.policy.max_head_bytes:
+            self._refuse(Malformed("The body's chunk extensions or trailers are too large."))
+        elif not self.cycle.response_complete:  # else its timer is that of `discard`
+            self._stop_timer()
+            self._start_timer(self.policy.body_timeout_s, self._body_timed_out)
 
     def _parse(self, data: bytes) -> None:
         while data:
@@ -299,7 +380,7 @@ class BridgeProtocol(HttpToolsProtocol):
             return
         super().on_message_begin()
         self._in_head = True
-        self._head_bytes = 0
+        self._hosts = self._head_bytes = 0
         self.scope["extensions"] = {}
 
     def on_url(self, url: bytes) -> None:
@@ -309,24 +390,37 @@ class BridgeProtocol(HttpToolsProtocol):
         self._count(len(url))
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if self._framing_only:
+        """As uvicorn's, but for what comes after the head: trailers, or a head of our own making."""
+        if not self._in_head:
             return
         self._count(len(name) + len(value))
-        super().on_header(name, value)
+        name = name.lower()
+        if name in _TELLING:
+            self._note(name, value.strip().lower())
+        self.headers.append((name, value))
+
+    def _note(self, name: bytes, value: bytes) -> None:
+        if name == b"host":
+            self._hosts += 1
+        elif name == b"expect":
+            self.expect_100_continue = value == b"100-continue"
+        elif value != b"chunked" or self.parser.get_http_version() == "1.0":
+            raise _Refused(Malformed("The only Transfer-Encoding taken is chunked, of an HTTP/1.1 request."))
 
     def on_headers_complete(self) -> None:
         """As uvicorn's, with our own cycle."""
         if self._framing_only:
             self._framing_only = False
             return
-        self._in_head = False
-        self._head_bytes = self._unparsed_bytes = 0
-        self._stop_head_timer()
         parser, scope = self.parser, self.scope
-        scope["method"] = parser.get_method().decode("ascii")
         version = parser.get_http_version()
-        if version != "1.1":
+        if version != "1.1" or self._hosts != 1 or len(self.pipeline) >= MAX_AHEAD:
+            self._check(version)
             scope["http_version"] = version
+        self._in_head = False
+        self._unparsed_bytes = self._around_bytes = 0
+        self._stop_timer()
+        scope["method"] = parser.get_method().decode("ascii")
         url = httptools.parse_url(self.url)
         raw_path = url.path or b"/"
         path = raw_path.decode("ascii", "surrogateescape")
@@ -334,7 +428,7 @@ class BridgeProtocol(HttpToolsProtocol):
         scope["raw_path"] = raw_path
         scope["query_string"] = url.query or b""
         former = self.cycle
-        cycle = Cycle(self, keep_alive=version != "1.0" and parser.should_keep_alive())
+        cycle = Cycle(self, keep_alive=version != "1.0" and parser.should_keep_alive() and not self._is_last)
         self.cycle = cycle
         scope["extensions"] = {"stepbridge": cycle}  # type: ignore[dict-item]
         if not isinstance(former, Cycle) or former.response_complete:
@@ -343,16 +437,46 @@ class BridgeProtocol(HttpToolsProtocol):
             self.flow.pause_reading()
             self.pipeline.appendleft((cycle, self.app))
 
+    def on_body(self, body: bytes) -> None:
+        cycle = self.cycle
+        self._around_bytes -= len(body) + CHUNK_HEAD_BYTES
+        if cycle.response_complete:
+            return
+        cycle.body += body
+        if len(cycle.body) > HIGH_WATER_LIMIT:
+            self.flow.pause_reading()
+        cycle.message_event.set()
+
+    def on_message_complete(self) -> None:
+        cycle = self.cycle
+        cycle.more_body = False
+        cycle.message_event.set()
+        if self._timer is not None:
+            self._stop_timer()
+        if cycle.response_complete:
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
+
     # ---- refusals before there is a request to hand on
 
     def _count(self, size_bytes: int) -> None:
         self._head_bytes += size_bytes + 4
         if self._head_bytes > self.policy.max_head_bytes:
-            raise _HeadTooLarge  # out of the parser, which wraps it
+            raise _Refused(self._head_too_large())
+
+    def _check(self, version: str) -> None:
+        """Raises _Refused for what is neither HTTP/1.1 with its one Host (RFC 9112, 3.2) nor HTTP/1.0."""
+        if version not in ("1.0", "1.1"):
+            raise _Refused(Malformed(f"HTTP/{version} is not taken here: send HTTP/1.1."))
+        if self._hosts > 1 or (self._hosts == 0 and version == "1.1"):
+            raise _Refused(Malformed(f"An HTTP/1.1 request has one Host header, and this one has {self._hosts}."))
+        if len(self.pipeline) >= MAX_AHEAD:
+            raise _Refused(Malformed(f"More than {MAX_AHEAD} requests wait on this connection for their answers."))
 
     def _reason(self, exc: Exception) -> ProxyError:
-        if isinstance(exc.__context__, _HeadTooLarge):
-            return self._head_too_large()
+        if isinstance(exc.__context__, _Refused):
+            return exc.__context__.error
         if isinstance(exc.__context__, httptools.HttpParserInvalidURLError):
             return Malformed("The request target is not a path; this bridge is not a forward proxy.")
         return Malformed(f"This is no HTTP/1.1 request: {str(exc) or 'it cannot be parsed'}.")
@@ -362,37 +486,50 @@ class BridgeProtocol(HttpToolsProtocol):
 
     def _refuse(self, error: ProxyError) -> None:
         """Answer what cannot be read, and close. A request before it on this connection gets its answer first."""
-        self._stop_head_timer()
+        self._stop_timer()
         cycle = self.cycle
         if isinstance(cycle, Cycle) and not cycle.response_complete:
-            if cycle.response_started or not cycle.more_body:
-                cycle.keep_alive = False
-                self._lingered = 0  # nothing more is read
-                return
-            cycle.disconnected = True  # its own body broke off: the handler learns that as a disconnect
-            cycle.message_event.set()
-            cycle.mark_gone()
+            self._lingered = 0  # nothing more is read
+            cycle.keep_alive = False
+            if cycle.more_body:  # its own body broke off
+                cycle.break_off(error)
+            return
         status, headers, body = problem_answer(error, "")
         self.transport.write(render(STATUS_LINE[status], [*headers, (b"connection", b"close")], body))
         self.finish(linger=True)
 
-    def _start_head_timer(self) -> None:
-        self._head_timer = self.loop.call_later(self.policy.head_timeout_s, self._head_timed_out)
+    def _start_timer(self, after_s: float, then: Callable[[], object]) -> None:
+        self._timer = self.loop.call_later(after_s, then)
 
-    def _stop_head_timer(self) -> None:
-        if self._head_timer is not None:
-            self._head_timer.cancel()
-            self._head_timer = None
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     def _head_timed_out(self) -> None:
-        self._head_timer = None
+        self._timer = None
         if self.transport.is_closing():
             return
-        if self._unparsed_bytes:
+        if self.flow.read_paused:  # by us: it may be here already
+            self._start_timer(self.policy.head_timeout_s, self._head_timed_out)
+        elif self._unparsed_bytes:
             self._refuse(HeaderTimeout(f"The request's head did not arrive within {self.policy.head_timeout_s:g} s."))
         else:
             self.transport.close()
 
+    def _body_timed_out(self) -> None:
+        self._timer = None
+        if self.transport.is_closing():
+            return
+        if self.flow.read_paused:
+            self._start_timer(self.policy.body_timeout_s, self._body_timed_out)
+        else:
+            self._refuse(BodyTimeout(f"Nothing more of the body arrived for {self.policy.body_timeout_s:g} s."))
 
-class _HeadTooLarge(Exception):
-    """Ends the parsing of a head above its limit."""
+
+class _Refused(Exception):
+    """Ends the parsing: out of a callback of the parser, which wraps it."""
+
+    def __init__(self, error: ProxyError) -> None:
+        super().__init__(error.detail)
+        self.error = error
