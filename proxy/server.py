@@ -35,6 +35,7 @@ from proxy.observe import logs
 KEEP_ALIVE_S = 75  # above the usual 60 s of load balancers, so that they close first
 GC_THRESHOLD = 100_000  # collections of the young generation are a measurable share of a request otherwise
 BACKLOG = 4_096
+BACKLOG_S = 0.05  # for what the kernel has accepted and we have not
 
 SectionT = TypeVar("SectionT", bound=Section)
 
@@ -143,6 +144,10 @@ class Server(uvicorn.Server):
         await self._serving.wait()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Take what is in the backlog, since closing the listener resets it; then as uvicorn does."""
+        for sock in sockets or ():
+            sock.listen(0)
+        await asyncio.sleep(BACKLOG_S)
         await super().shutdown(sockets)
         self.cut_off = len(self.server_state.tasks)
 
