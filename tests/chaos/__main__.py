@@ -32,7 +32,7 @@ def main() -> int:
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             seeds = range(arguments.seed, arguments.seed + arguments.rounds)
-            clean = [runner.run(_round(seed, arguments.records)) for seed in seeds]
+            clean = [runner.run(_round(seed, arguments.records, keep=arguments.keep)) for seed in seeds]
     except Missing as missing:
         print(missing, file=sys.stderr)
         return 1
@@ -44,14 +44,14 @@ def main() -> int:
     return 0 if all(clean) else 1
 
 
-async def _round(seed: int, records: int) -> bool:
+async def _round(seed: int, records: int, *, keep: bool) -> bool:
     _end_cleanly_on_signals()
     lasts_s = records / PER_S
     directory = Path(tempfile.mkdtemp(prefix=f"stepbridge-chaos-{seed}-"))
     one = await run(Plan(seed, records, lasts_s, schedule(seed, lasts_s)), directory)
     print(report(one))
     print(f"  again: make chaos SEED={seed} RECORDS={records}")
-    if one.verdict.is_clean:
+    if one.verdict.is_clean and not keep:
         shutil.rmtree(directory)
     else:
         print(f"  all logs, what was told and what was found: {directory}")
@@ -72,6 +72,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=1, help="of the first round; 1 by default")
     parser.add_argument("--rounds", type=int, default=1, help="so many seeds in a row; 1 by default")
     parser.add_argument("--records", type=int, default=RECORDS, help=f"a round; {RECORDS} by default")
+    parser.add_argument("--keep", action="store_true", help="all logs, what was told and found, of clean rounds too")
     return parser.parse_args()
 
 

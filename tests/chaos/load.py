@@ -9,7 +9,7 @@ import json
 import random
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tests.chaos.stage import PATH, TIMEOUT_MS
 from tests.chaos.verdict import Outcome, Place, Told
@@ -22,6 +22,19 @@ KEYS = 4  # of each client, and of nobody else
 
 NOT_WRITTEN = {429, 503}
 UNKNOWN = {504}
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """Records are due `apart_s` from one another; none is sent `at_most_s` after the start, or once it is `over`."""
+
+    began_s: float
+    apart_s: float
+    at_most_s: float
+    over: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def is_over(self) -> bool:
+        return self.over.is_set() or time.monotonic() - self.began_s > self.at_most_s
 
 
 class Connection(Exchange):
@@ -43,12 +56,12 @@ class Client:
     def __repr__(self) -> str:
         return f"<Client {self._number} {len(self.told)} told>"
 
-    async def run(self, records: int, pace: "Pace") -> None:
+    async def run(self, records: int, pace: Pace) -> None:
         """Send so many records, or those for which there is time."""
         try:
             for number in range(records):
                 await asyncio.sleep(pace.began_s + number * pace.apart_s - time.monotonic())
-                if time.monotonic() - pace.began_s > pace.at_most_s:
+                if pace.is_over():
                     break
                 self.told.append(told := await self._send(number, pace.began_s))
                 if told.outcome is not Outcome.WRITTEN:
@@ -89,15 +102,6 @@ class Client:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
-
-
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """A client's records are due `apart_s` from one another; none is sent later than `at_most_s` after the start."""
-
-    began_s: float
-    apart_s: float
-    at_most_s: float
 
 
 async def _open(port: int) -> Connection:

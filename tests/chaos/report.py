@@ -43,7 +43,9 @@ def _counts(one: Round) -> Iterator[str]:
         yield _line(f"answered {outcome}", verdict.told[outcome])
     yield _line("found in the log", verdict.found)
     yield _line("  of them unknown to their clients", verdict.unknown_found)
-    yield _line("longest time without a success", f"{verdict.silence_s:.1f} s")
+    yield _line(
+        "longest time without a success", f"{verdict.silence.lasts_s:.1f} s, from {verdict.silence.from_s:.1f} on"
+    )
     for why, count in verdict.reasons.most_common():
         yield _line(f"  told: {why}", count)
     for event, count in one.events.most_common():

@@ -11,7 +11,8 @@ from pathlib import Path
 from tests.chaos.faults import Happened, Track, play
 from tests.chaos.load import Client, Pace
 from tests.chaos.stage import TOPIC, Stage
-from tests.chaos.verdict import Found, Place, Told, Verdict, judge
+from tests.chaos.verdict import Found, Told, Verdict, judge
+from tests.chaos.writing import found
 
 CLIENTS = 64
 READ_WITHIN_S = 60.0
@@ -31,7 +32,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """What came of a plan. `events`: how often the bridges logged what, warnings and errors only."""
+    """What came of a plan. `events`: what the bridges warned of in their logs, and how often."""
 
     plan: Plan
     verdict: Verdict
@@ -47,11 +48,11 @@ async def run(plan: Plan, directory: Path) -> Round:
         told, happened = await _play(stage, plan, began_s)
         lasted_s = time.monotonic() - began_s
         await stage.settle()
-        found = await _read(stage)
+        log = await _read(stage)
         events = Counter(event for replica in stage.replicas for event in _troubles(replica.bridge.log))
     _keep(directory / "told.jsonl", [[t.at_s, t.id, t.key, t.outcome, t.place, t.why] for t in told])
-    _keep(directory / "found.jsonl", [[f.place, f.id, f.key] for f in found])
-    return Round(plan, judge(told, found, lasted_s=lasted_s), happened, events, lasted_s)
+    _keep(directory / "found.jsonl", [[f.place, f.id, f.key] for f in log])
+    return Round(plan, judge(told, log, lasted_s=lasted_s), happened, events, lasted_s)
 
 
 async def _play(stage: Stage, plan: Plan, began_s: float) -> tuple[list[Told], list[Happened]]:
@@ -70,20 +71,18 @@ async def _play(stage: Stage, plan: Plan, began_s: float) -> tuple[list[Told], l
 
 async def _read(stage: Stage) -> list[Found]:
     records = await stage.kafka.consume_all(TOPIC, within_s=READ_WITHIN_S)
-    found = []
-    for record in records:
-        value = json.loads(record.value or b"")
-        found.append(
-            Found(value["id"], (record.key or b"").decode(), Place(record.topic, record.partition, record.offset))
-        )
-    return found
+    return [found(record) for record in records]
 
 
 def _troubles(log: str) -> Iterator[str]:
+    """What a bridge warned of, as often as it did; not what aiokafka says of brokers that are down."""
     for line in log.splitlines():
-        entry = json.loads(line) if line.startswith("{") else {"level": "error", "event": line}
-        if entry["level"] not in ("debug", "info"):
-            yield f"{entry['level']} {entry['event']}"
+        if not line.startswith("{"):
+            yield f"no log line: {line}"
+            continue
+        entry = json.loads(line)
+        if entry["level"] in ("warning", "error") and not entry["logger"].startswith("aiokafka"):
+            yield from [f"{entry['logger']}: {entry['event'].splitlines()[0]}"] * (1 + entry.get("suppressed", 0))
 
 
 def _keep(path: Path, rows: Sequence[object]) -> None:

@@ -14,6 +14,8 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, TypeVar
 
+from aiokafka.errors import KafkaError
+
 from tests.bridge import Bridge
 from tests.chaos.link import Link
 from tests.kafka.cluster import Kafka
@@ -21,6 +23,7 @@ from tests.kafka.cluster import Kafka
 BROKERS, REPLICAS, PARTITIONS = 3, 3, 6
 TIMEOUT_MS = 2_500  # of a record: short, so that a run sees many deadlines
 HEALS_WITHIN_S = 60.0
+ANSWERS_WITHIN_S = 5.0
 T = TypeVar("T")
 TOPIC = "chaos"
 PATH = "/records"
@@ -113,13 +116,18 @@ class Stage:
         return leader if (leader := leaders.get(partition, -1)) > 0 else None
 
     async def _in_sync(self) -> bool:
-        return all(len(each["isr"]) == BROKERS for each in await self._partitions())
+        partitions = await self._partitions()
+        return bool(partitions) and all(len(each["isr"]) == BROKERS for each in partitions)
 
     async def _partitions(self) -> Sequence[dict[str, Any]]:
-        async with self.kafka.admin() as admin:
-            (topic,) = await admin.describe_topics([TOPIC])
-            found: Sequence[dict[str, Any]] = topic["partitions"]
-            return found
+        """The topic's, or none if whoever was asked has just gone."""
+        try:
+            async with asyncio.timeout(ANSWERS_WITHIN_S), self.kafka.admin() as admin:
+                (topic,) = await admin.describe_topics([TOPIC])
+        except (KafkaError, TimeoutError):
+            return []
+        found: Sequence[dict[str, Any]] = topic["partitions"]
+        return found
 
     async def settle(self) -> None:
         """Heal the lines, wait for the brokers, and end the replicas: nothing writes any more."""

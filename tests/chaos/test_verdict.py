@@ -84,7 +84,7 @@ def test_keys_are_ordered_each_for_itself() -> None:
 @pytest.mark.parametrize(("moments", "silence_s"), [([], 10), ([1, 2], 8), ([6, 7, 9.5], 6), ([0, 3, 8, 10], 5)])
 def test_silence_is_the_longest_time_without_a_success(moments: list[float], silence_s: float) -> None:
     sent = [written(str(n), n, at_s=moment) for n, moment in enumerate(moments)]
-    assert judge(sent, [], lasted_s=10).silence_s == silence_s
+    assert judge(sent, [], lasted_s=10).silence.lasts_s == silence_s
 
 
 @given(st.lists(st.sampled_from([Outcome.WRITTEN, Outcome.NOT_WRITTEN, Outcome.UNKNOWN]), min_size=1), st.data())

@@ -52,16 +52,27 @@ class Found:
     place: Place
 
 
+class Silence(NamedTuple):
+    """In seconds since the load began."""
+
+    from_s: float
+    to_s: float
+
+    @property
+    def lasts_s(self) -> float:
+        return self.to_s - self.from_s
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """`lies` has, for each thing that must not be, one line a case. `silence_s`: the longest time without a success."""
+    """`lies` has, for each thing that must not be, one line a case. `silence`: the longest time without a success."""
 
     sent: int
     told: Counter[Outcome]
     reasons: Counter[str]
     found: int
     unknown_found: int
-    silence_s: float
+    silence: Silence
     lies: dict[str, list[str]]
 
     @property
@@ -80,7 +91,7 @@ def judge(told: Sequence[Told], found: Sequence[Found], *, lasted_s: float) -> V
         reasons=Counter(each.why for each in told if each.outcome is not Outcome.WRITTEN),
         found=len(found),
         unknown_found=sum(each.outcome is Outcome.UNKNOWN and each.id in there for each in told),
-        silence_s=_silence_s(told, lasted_s),
+        silence=_longest_silence(told, lasted_s),
         lies={
             "lost": [*_lost(told, there)],
             'written, though answered "not written"': [*_denied(told, there)],
@@ -136,6 +147,6 @@ def _strange(told: Iterable[Told], found: Iterable[Found]) -> Iterator[str]:
     return (f"{r.id} of key {r.key} at {r.place}" for r in found if (r.id, r.key) not in sent)
 
 
-def _silence_s(told: Iterable[Told], lasted_s: float) -> float:
+def _longest_silence(told: Iterable[Told], lasted_s: float) -> Silence:
     moments = [0.0, *sorted(t.at_s for t in told if t.outcome is Outcome.WRITTEN), lasted_s]
-    return max(after - before for before, after in pairwise(moments))
+    return max((Silence(*ends) for ends in pairwise(moments)), key=lambda silence: silence.lasts_s)
