@@ -30,6 +30,7 @@ LOOK_S = 1.0  # between two looks for partitions that have appeared
 ASK_S = 5.0  # for what Kafka should answer at once
 CATCH_UP_S = 2.0  # a read that has to go to the log gets at least so long
 RETRY_S = (0.2, 0.5, 1.0, 2.0)
+PARKED = 64  # cursors that wait for the next page of their client
 
 log = logger("feed")
 
@@ -64,6 +65,7 @@ class Feed:
         self._trouble: ProxyError | None = None
         self._news = asyncio.Event()  # set and cleared at once: wakes all that wait now
         self._looked_s = 0.0
+        self._parked: dict[str, Cursor] = {}  # by the position they stand at, longest parked first
 
     def __repr__(self) -> str:
         return f"<Feed of {', '.join(self.names)}: {self._ring or self._trouble or 'not begun'}>"
@@ -73,7 +75,8 @@ class Feed:
     async def read(self, position: str | None, *, start: Start, max_records: int, wait_s: float) -> Page:
         """See `seams.FeedReader.read`."""
         deadline = Deadline.after(wait_s)
-        cursor = await self.cursor(position, start=start, wait_s=wait_s)
+        parked = self._parked.pop(position, None) if position is not None else None
+        cursor = parked or await self.cursor(position, start=start, wait_s=wait_s)
         events: Sequence[FeedEvent] = ()
         try:
             within_s = deadline.remaining_s() if cursor.is_in_ring else max(CATCH_UP_S, deadline.remaining_s())
@@ -82,7 +85,16 @@ class Feed:
                     events = await cursor.next(max_records)
             return Page(events, cursor.position)
         finally:
+            self._park(cursor)
+
+    def _park(self, cursor: Cursor) -> None:
+        """Keep the cursor of a page that came from the log: the next page begins where its reader stands."""
+        if cursor.is_in_ring:
             cursor.close()
+            return
+        self._parked[cursor.position] = cursor
+        if len(self._parked) > PARKED:
+            self._parked.pop(next(iter(self._parked))).close()
 
     async def cursor(self, position: str | None, *, start: Start, wait_s: float = ASK_S) -> Cursor:
         """See `seams.FeedReader.cursor`."""
