@@ -7,15 +7,22 @@ from typing import Any
 
 import uvicorn
 
-from proxy.http.protocol import Policy, protocol_class
+from proxy.http.protocol import BridgeProtocol, Policy, protocol_class
 
 
 @contextlib.asynccontextmanager
-async def served(app: Any, policy: Policy | None = None) -> AsyncIterator[int]:
-    """The port `app` is served on."""
-    config = uvicorn.Config(
-        app, port=0, http=protocol_class(policy or Policy()), ws="none", lifespan="off", log_config=None
-    )
+async def served(
+    app: Any, policy: Policy | None = None, protocols: list[BridgeProtocol] | None = None
+) -> AsyncIterator[int]:
+    """The port `app` is served on. Each new connection is put into `protocols`."""
+
+    class Noted(protocol_class(policy or Policy())):  # type: ignore[misc]
+        def connection_made(self, transport: asyncio.Transport) -> None:
+            super().connection_made(transport)
+            if protocols is not None:
+                protocols.append(self)
+
+    config = uvicorn.Config(app, port=0, http=Noted, ws="none", lifespan="off", log_config=None)
     server = uvicorn.Server(config)
     server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign, assignment]
     task = asyncio.create_task(server.serve())

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from proxy.http.protocol import Policy
+from proxy.http.protocol import BridgeProtocol, Policy
 from tests.unit.http.served import Client, connected, served
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -261,3 +261,17 @@ async def test_a_request_leaves_nothing_for_the_garbage_collector() -> None:
             assert gc.collect() < 100
         finally:
             gc.enable()
+
+
+async def test_a_connection_that_is_new_when_the_listener_closes_gets_its_first_answer() -> None:
+    protocols: list[BridgeProtocol] = []
+    async with served(echo, Policy(), protocols) as port:
+        client = await Client.connect(port)
+        while not protocols:
+            await asyncio.sleep(0)
+        protocols[0].shutdown()
+        client.send(GET)
+        status, headers, _ = await client.answer()
+        assert (status, headers["connection"]) == (200, "close")
+        assert await client.rest() == b""
+        client.close()
