@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from proxy.config.model import Config, Consume, Produce, Route
@@ -10,10 +10,14 @@ from proxy.consume.feed import Feed
 from proxy.consume.group import GroupSession
 from proxy.consume.readers import Readers
 from proxy.http.ack import AckEndpoint
+from proxy.http.batch import BatchEndpoint
 from proxy.http.consume import ConsumeEndpoint
 from proxy.http.dispatch import Endpoint
+from proxy.http.encoding import MAX_ZSTD_UPLOADS
 from proxy.http.feed import FeedPoll, FeedStreaming
 from proxy.http.group import GroupPoll, GroupStreaming
+from proxy.http.items import ItemWriter
+from proxy.http.ndjson import NdjsonEndpoint
 from proxy.http.produce import ProduceEndpoint
 from proxy.limits.gate import Gate, Streams
 from proxy.observe.metrics import Metrics, RouteMetrics
@@ -54,6 +58,7 @@ class Services:
     gate: Gate
     streams: Streams
     drain: "asyncio.Future[None]"
+    zstd_uploads: Gate = field(default_factory=lambda: Gate(MAX_ZSTD_UPLOADS, 0, "streams of zstd"))
 
     def table(self, config: Config) -> RouteTable[Endpoint]:
         """Every route of the file. Readers that are new to it are started."""
@@ -77,15 +82,17 @@ class Services:
 
     def _produce(self, route: Route, produce: Produce, config: Config, metrics: RouteMetrics) -> ProduceEndpoint:
         limits = config.limits
+        recipe = RecordRecipe.compile(route)
+        max_body_bytes = route.limits.max_body_bytes or limits.max_body_bytes
+        timeout_s = produce.timeout_ms / 1000
         own = Gate(route.limits.in_flight or limits.in_flight, limits.in_flight_bytes, f"route {route.name}")
-        return ProduceEndpoint(
-            recipe=RecordRecipe.compile(route),
-            submitter=self.submitter,
-            gates=(self.gate, own),
-            metrics=metrics,
-            max_body_bytes=route.limits.max_body_bytes or limits.max_body_bytes,
-            timeout_s=produce.timeout_ms / 1000,
-        )
+        gates = (self.gate, own)
+        common = (recipe, self.submitter, gates, metrics, max_body_bytes, timeout_s)
+        if not produce.batch:
+            return ProduceEndpoint(*common)
+        many = ItemWriter(recipe, self.submitter, metrics, timeout_s)
+        ndjson = NdjsonEndpoint(many, gates, self.streams, self.zstd_uploads, max_body_bytes, self.drain)
+        return BatchEndpoint(*common, many, ndjson)
 
     def _group(self, consume: Consume, session: GroupSession, metrics: RouteMetrics) -> ConsumeEndpoint:
         is_auto, values_only = consume.ack == "auto", consume.shape == "values"

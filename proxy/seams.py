@@ -187,6 +187,13 @@ class Submitter(Protocol):
         """
         ...
 
+    def submit_many(self, records: Sequence[Record], deadline: Deadline) -> Awaitable[Sequence[Receipt | ProxyError]]:
+        """As `submit`, for many at once: an outcome for each, which is what `submit` would return or raise.
+
+        Those for one partition are queued, and written, in their order; one that fails takes no other with it.
+        """
+        ...
+
 
 class Delivery(NamedTuple):
     """A record on its way to a reader of a group."""

@@ -15,7 +15,6 @@ _KEYS = {
     "limits": ("rate",),
     "routes.*": ("upstream", "migrate", "auth", "cors"),
     "routes.*.limits": ("rate", "in_flight_bytes", "streams"),
-    "routes.*.produce": ("batch",),
     "routes.*.consume": ("max_deliveries", "dead_letter", "order", "max_in_flight", "commit", "filter"),
     "routes.*.response": ("spooled",),
 }

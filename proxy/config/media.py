@@ -1,6 +1,7 @@
 """Which media types the bridge can look into, and which are bytes to it."""
 
 FORM = "application/x-www-form-urlencoded"
+NDJSON = "application/x-ndjson"
 
 
 def is_json(media_type: str) -> bool:

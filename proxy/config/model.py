@@ -141,6 +141,9 @@ class Produce(Section):
         default=None, alias="schema", description="JSON Schema file that bodies must fit, relative to this file."
     )
     content_types: tuple[MediaType, ...] = Field(default=(), description="Media types taken; others get 415.")
+    batch: bool = Field(
+        default=False, description="A JSON array, or NDJSON, is many records; else every body is one record."
+    )
     timeout_ms: Milliseconds = Field(default=10_000, description="Time for all in-sync replicas to have the record.")
     on_outage: Literal["reject"] = Field(
         default="reject", description="While Kafka is away: reject, which is 503, nothing is written."

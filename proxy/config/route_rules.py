@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from proxy.config.media import FORM, is_json
+from proxy.config.media import FORM, NDJSON, is_json
 from proxy.config.mistake import Fault, Path
 from proxy.config.model import Route
 from proxy.config.outline import RouteOutline
@@ -101,9 +101,20 @@ def content_types_can_be_read(route: RouteOutline) -> Iterator[Fault]:
     if not isinstance(types, list) or not (strict or _reads_body(route)):
         return
     why = "has a schema: only JSON" if strict else "reads {body.…}: only JSON and forms"
+    also = {*(() if strict else (FORM,)), *((NDJSON,) if route.produce.get("batch") is True else ())}
     for index, media_type in enumerate(types):
-        if isinstance(media_type, str) and not is_json(media_type.lower()) and (strict or media_type.lower() != FORM):
+        if isinstance(media_type, str) and not is_json(media_type.lower()) and media_type.lower() not in also:
             yield Fault((*route.path, "produce", "content_types", index), f"{media_type} cannot be read, and it {why}")
+
+
+def batches_can_come_in(route: RouteOutline) -> Iterator[Fault]:
+    """A batch is a JSON array or NDJSON: one of them must be among the types the route takes."""
+    types = route.produce.get("content_types")
+    if route.produce.get("batch") is not True or not isinstance(types, list) or not types:
+        return
+    if not any(isinstance(each, str) and (is_json(each.lower()) or each.lower() == NDJSON) for each in types):
+        detail = f"has neither JSON nor NDJSON, and it says `batch: true`: add application/json or {NDJSON}"
+        yield Fault((*route.path, "produce", "content_types"), detail)
 
 
 def record_texts(route: RouteOutline) -> Iterator[Text]:
@@ -166,4 +177,5 @@ ROUTE_RULES: tuple[Rule, ...] = (
     templates_can_be_filled_in,
     fixed_numbers_are_numbers,
     content_types_can_be_read,
+    batches_can_come_in,
 )

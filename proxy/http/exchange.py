@@ -33,6 +33,7 @@ class Connection(Protocol):
     async def drained(self) -> bool: ...
     def body_now(self) -> bytes | None: ...
     async def answer(self, status: int, headers: Headers, body: bytes) -> None: ...
+    def abort(self) -> None: ...
 
 
 class ClientGone(Exception):
@@ -93,12 +94,12 @@ class Exchange:
         """
         declared = self.header(b"content-length")
         if declared is not None and int(declared) > limit_bytes:
-            raise self._too_large(limit_bytes)
+            raise too_large(limit_bytes)
         body = self.connection.body_now()
         if body is None:
             return await self._received(limit_bytes, gate)
         if len(body) > limit_bytes:
-            raise self._too_large(limit_bytes)
+            raise too_large(limit_bytes)
         gate.take(len(body))
         return body
 
@@ -110,7 +111,7 @@ class Exchange:
             while message["type"] == "http.request":
                 piece = message["body"]
                 if len(body) + len(piece) > limit_bytes:
-                    raise self._too_large(limit_bytes)
+                    raise too_large(limit_bytes)
                 gate.take(len(piece))
                 body += piece
                 if not message.get("more_body"):
@@ -122,11 +123,16 @@ class Exchange:
         gate.give(len(body))
         raise ClientGone
 
-    @staticmethod
-    def _too_large(limit_bytes: int) -> TooLarge:
-        return TooLarge(
-            f"The body is larger than this route takes: {limit_bytes} bytes.", extra={"limit_bytes": limit_bytes}
-        )
+    async def piece(self) -> tuple[bytes, bool]:
+        """The next piece of a body that is not read as a whole, and whether more of it comes.
+
+        Raises ClientGone, and what has broken the body off while its client is still there. What is not asked for is
+        not read: the client waits.
+        """
+        message = await self._receive()
+        if message["type"] != "http.request":
+            raise ClientGone
+        return message["body"], message.get("more_body", False)
 
     async def answer(self, status: int, headers: Headers, body: bytes) -> None:
         """The whole answer. `headers` includes Content-Length."""
@@ -208,6 +214,12 @@ class Interrupt:
         if self._inside and not self._fired and self._task is not None:
             self._fired = True
             self._task.cancel()
+
+
+def too_large(limit_bytes: int) -> TooLarge:
+    return TooLarge(
+        f"The body is larger than this route takes: {limit_bytes} bytes.", extra={"limit_bytes": limit_bytes}
+    )
 
 
 def whole_number(text: str, *, name: str, least: int, most: int) -> int:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from proxy.clock import Deadline, now_s
 from proxy.errors import NotNow, OutcomeUnknown, ProxyError
+from proxy.http.encoding import expanded_body
 from proxy.http.exchange import Exchange
 from proxy.limits.gate import Gate
 from proxy.observe.metrics import RouteMetrics
@@ -25,13 +26,16 @@ class ProduceEndpoint:
 
     async def __call__(self, exchange: Exchange) -> None:
         common, own = self.gates
-        body = await exchange.body(self.max_body_bytes, common)
+        if exchange.header(b"content-encoding") is None:
+            body = await exchange.body(self.max_body_bytes, common)
+        else:
+            body = await expanded_body(exchange, self.max_body_bytes, common)
         try:
             common.enter()
             try:
                 own.enter()
                 try:
-                    await self._produce(exchange, body)
+                    await self.produce(exchange, Request(exchange.path, exchange.query_string, exchange.headers, body))
                 finally:
                     own.leave()
             finally:
@@ -39,9 +43,9 @@ class ProduceEndpoint:
         finally:
             common.give(len(body))
 
-    async def _produce(self, exchange: Exchange, body: bytes) -> None:
+    async def produce(self, exchange: Exchange, request: Request) -> None:
+        """Write what was let in, and answer."""
         metrics = self.metrics
-        request = Request(exchange.path, exchange.query_string, exchange.headers, body)
         metrics.in_flight += 1
         began_s = now_s()
         queued = False
@@ -50,11 +54,11 @@ class ProduceEndpoint:
             queued = True
             receipt = await self.submitter.submit(record, Deadline(began_s + self.timeout_s))
         except ProxyError as error:
-            metrics.produced(outcome_of(error), 1, len(body), now_s() - began_s if queued else None)
+            metrics.produced(outcome_of(error), 1, len(request.body), now_s() - began_s if queued else None)
             raise
         finally:
             metrics.in_flight -= 1
-        metrics.produced("written", 1, len(body), now_s() - began_s)
+        metrics.produced("written", 1, len(request.body), now_s() - began_s)
         await exchange.answer(*self.recipe.reply.render(request, receipt))
 
 

@@ -1,13 +1,15 @@
-"""The way into Kafka: one record in, one receipt out.
+"""The way into Kafka: one record in, one receipt out; or many, each with its own outcome.
 
 Nothing that the broker would refuse is queued (`_refuse`): one refused record would fail its whole batch and break
 the partition's sequence for everybody behind it.
 """
 
-from collections.abc import Callable, Mapping
+import contextlib
+from asyncio import Future
+from collections.abc import Callable, Mapping, Sequence
 
 from proxy.clock import Deadline
-from proxy.errors import FieldInvalid, KafkaAway, KeyRequired, RecordTooLarge, TopicMissing
+from proxy.errors import FieldInvalid, KafkaAway, KeyRequired, ProxyError, RecordTooLarge, TopicMissing
 from proxy.produce.partition import Partitioner
 from proxy.produce.queue import PartitionQueue
 from proxy.record import BATCH_HEAD_BYTES, Partition, Receipt, Record, Topic, record_size_bytes
@@ -36,10 +38,19 @@ class ProduceQueues:
             topic = self._topics.get(record.topic)
         except (TopicMissing, KafkaAway):  # look once more before saying so
             topic = await self._topics.find(record.topic, deadline)
-        size_bytes = record_size_bytes(record)
-        _refuse(record, topic, size_bytes)
-        queue = self._queue(topic, self._choose(record, topic))
-        return await queue.put(record, size_bytes, deadline.at_s)
+        return await self._put(record, topic, deadline.at_s)
+
+    async def submit_many(self, records: Sequence[Record], deadline: Deadline) -> Sequence[Receipt | ProxyError]:
+        """See `seams.Submitter.submit_many`. No task is made for any of them."""
+        for name in {record.topic for record in records}:
+            with contextlib.suppress(ProxyError):  # each record says so for itself
+                await self._topics.find(name, deadline)
+        queued = [self._try_to_put(record, deadline.at_s) for record in records]
+        try:
+            return [each if isinstance(each, ProxyError) else await _outcome(each) for each in queued]
+        except BaseException:
+            _let_go(queued)
+            raise
 
     async def close(self) -> None:
         """End all sending. Requests are drained before: each waits for its own record, until its own deadline."""
@@ -53,6 +64,19 @@ class ProduceQueues:
             records, size_bytes, batches = sums.get(topic, (0, 0, 0))
             sums[topic] = records + queue.waiting, size_bytes + queue.waiting_bytes, batches + (queue.in_flight > 0)
         return sums
+
+    def _put(self, record: Record, topic: Topic, deadline_s: float) -> "Future[Receipt]":
+        """Queue a record. Raises what is wrong with it."""
+        size_bytes = record_size_bytes(record)
+        _refuse(record, topic, size_bytes)
+        queue = self._queue(topic, self._choose(record, topic))
+        return queue.put(record, size_bytes, deadline_s)
+
+    def _try_to_put(self, record: Record, deadline_s: float) -> "Future[Receipt] | ProxyError":
+        try:
+            return self._put(record, self._topics.get(record.topic), deadline_s)
+        except ProxyError as error:
+            return error
 
     def _choose(self, record: Record, topic: Topic) -> int:
         if record.partition is not None:
@@ -89,3 +113,22 @@ def _refuse(record: Record, topic: Topic, size_bytes: int) -> None:
         raise KeyRequired(
             f"Topic {topic.name!r} is compacted (cleanup.policy): each record needs a key, and this one has none."
         )
+
+
+async def _outcome(receipt: "Future[Receipt]") -> Receipt | ProxyError:
+    """What becomes of a queued record. One error may stand for a whole batch, so it is not raised for each."""
+    if not receipt.done():
+        with contextlib.suppress(ProxyError):
+            await receipt
+    error = receipt.exception()
+    if error is None:
+        return receipt.result()
+    assert isinstance(error, ProxyError)
+    return error
+
+
+def _let_go(queued: "Sequence[Future[Receipt] | ProxyError]") -> None:
+    """Their caller is gone: what still waits is taken out, and what has failed has been heard of."""
+    for each in queued:
+        if not isinstance(each, ProxyError) and not each.cancel() and not each.cancelled():
+            each.exception()

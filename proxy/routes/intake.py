@@ -1,7 +1,7 @@
 """What a route lets in before anything is made of it: by content type, then by schema.
 
 A route that reads `{body.x}` takes JSON (or no type at all) and forms; one with a schema takes only JSON; any other
-takes anything. `content_types` narrows that, and then a type must be given.
+takes anything. A route with `batch` takes NDJSON besides. `content_types` narrows that, and then a type must be given.
 """
 
 from collections.abc import Callable, Sequence
@@ -9,7 +9,7 @@ from itertools import islice
 
 from jsonschema_rs import ValidationError, Validator
 
-from proxy.config.media import FORM, is_json
+from proxy.config.media import FORM, NDJSON, is_json
 from proxy.errors import SchemaViolation, UnsupportedMediaType
 from proxy.routes.field import pointer
 from proxy.routes.request import Request
@@ -20,15 +20,16 @@ MAX_DETAIL = 300  # characters of one of them
 Check = Callable[[Request], None]
 
 
-def type_check(content_types: Sequence[str], *, reads_body: bool, has_schema: bool) -> Check | None:
+def type_check(
+    content_types: Sequence[str], *, reads_body: bool, has_schema: bool, is_batch: bool = False
+) -> Check | None:
     """A function that raises UnsupportedMediaType; None where anything goes."""
     if content_types:
         return _only(content_types)
-    if has_schema:
-        return _readable("JSON", lambda media_type: False)
-    if reads_body:
-        return _readable("JSON or a form", lambda media_type: media_type == FORM)
-    return None
+    if not (has_schema or reads_body):
+        return None
+    also = {**({} if has_schema else {FORM: "a form"}), **({NDJSON: "NDJSON"} if is_batch else {})}
+    return _readable(" or ".join(["JSON", *also.values()]), frozenset(also))
 
 
 def schema_check(validator: Validator) -> Check:
@@ -57,10 +58,10 @@ def _only(content_types: Sequence[str]) -> Check:
     return check
 
 
-def _readable(what: str, also: Callable[[str], bool]) -> Check:
+def _readable(what: str, also: frozenset[str]) -> Check:
     def check(request: Request) -> None:
         media_type = request.media_type
-        if media_type not in ("application/json", "") and not is_json(media_type) and not also(media_type):
+        if media_type not in ("application/json", "") and not is_json(media_type) and media_type not in also:
             raise _refusal(media_type, what)
 
     return check

@@ -4,7 +4,7 @@ The order of refusals: content type (415), readable body (400), schema (422), th
 missing or cannot be used (422, all of them in one answer). A body that nothing looks into is not parsed.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -14,7 +14,7 @@ from proxy.config.placeholder import Placeholder
 from proxy.errors import FieldInvalid, Unprocessable
 from proxy.record import Record
 from proxy.routes.field import text_reader, where
-from proxy.routes.intake import Check, schema_check, type_check
+from proxy.routes.intake import schema_check, type_check
 from proxy.routes.reply import Reply
 from proxy.routes.request import Request
 from proxy.routes.template import Template
@@ -38,7 +38,14 @@ class RecordRecipe:
         self._partition = _template(produce.partition, "partition")
         self._timestamp = _template(produce.timestamp, "timestamp")
         self._headers = [(name, Template.compile(text, f"header {name}")) for name, text in produce.headers.items()]
-        self._intake = tuple(_intake(produce, self._placeholders))
+        schema = produce.schema_
+        self._check_type = type_check(
+            produce.content_types,
+            reads_body=any(placeholder.source == "body" for placeholder in self._placeholders),
+            has_schema=schema is not None,
+            is_batch=produce.batch,
+        )
+        self._check_schema = schema_check(compile_schema(schema.document)) if schema else None
 
     @classmethod
     def compile(cls, route: Route) -> "RecordRecipe":
@@ -56,8 +63,19 @@ class RecordRecipe:
         Raises UnsupportedMediaType, NotJson, BadForm, Malformed, SchemaViolation, FieldMissing, FieldInvalid. What
         passes here can also be answered: the reply's own needs are checked before anything is written.
         """
-        for check in self._intake:
-            check(request)
+        if self._check_type:
+            self._check_type(request)
+        return self.item(request)
+
+    def admit(self, request: Request) -> None:
+        """See whether the route takes bodies of this type. Raises UnsupportedMediaType."""
+        if self._check_type:
+            self._check_type(request)
+
+    def item(self, request: Request) -> Record:
+        """As `record`, of one item of a request that was admitted."""
+        if self._check_schema:
+            self._check_schema(request)
         try:
             for check in self.reply.checks:
                 check(request)
@@ -108,16 +126,6 @@ class RecordRecipe:
 
 def _template(text: str | None, use: str) -> Template | None:
     return None if text is None else Template.compile(text, use)
-
-
-def _intake(produce: Produce, placeholders: Iterable[Placeholder]) -> Iterator[Check]:
-    reads_body = any(placeholder.source == "body" for placeholder in placeholders)
-    schema = produce.schema_
-    types = type_check(produce.content_types, reads_body=reads_body, has_schema=schema is not None)
-    if types is not None:
-        yield types
-    if schema is not None:
-        yield schema_check(compile_schema(schema.document))
 
 
 def _partition(template: Template, request: Request) -> int:

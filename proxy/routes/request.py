@@ -13,7 +13,7 @@ import orjson
 
 from proxy.clock import wall_ms
 from proxy.config.media import FORM
-from proxy.errors import BadForm, Malformed, NotJson, UnsupportedMediaType
+from proxy.errors import BadForm, Malformed, NotJson
 from proxy.record import Receipt
 
 MAX_FIELDS = 1_000  # of a form or a query
@@ -69,6 +69,17 @@ class Request:
         self._id: str | None = None
         self._now: str | None = None
 
+    def item(self, body: bytes, fields: Any = _UNREAD) -> "Request":
+        """One of the many records in this request: `{body.x}` is its own, and all else is the request's.
+
+        `fields` is its body read as JSON, where that has been done.
+        """
+        item = Request(self.path, self.query_string, self.headers, body)
+        item._media_type = "application/json"
+        item._fields = fields
+        item._query = self._query
+        return item
+
     def __repr__(self) -> str:
         return f"<Request {len(self.body)} bytes of {self.media_type or 'no type'}>"
 
@@ -86,7 +97,7 @@ class Request:
 
     @property
     def fields(self) -> Any:
-        """The body as JSON, or as a form by its type. Raises NotJson, BadForm, UnsupportedMediaType (compressed)."""
+        """The body as JSON, or as a form by its type. Raises NotJson, BadForm."""
         if self._fields is _UNREAD:
             try:
                 self._fields = _first_values(self.body) if self.media_type == FORM else orjson.loads(self.body)
@@ -140,9 +151,7 @@ class Request:
                 return value
         return None
 
-    def _unreadable(self, exc: ValueError) -> Malformed | UnsupportedMediaType:
-        if (self.header(b"content-encoding") or "identity") != "identity":
-            return UnsupportedMediaType("Send the body without a Content-Encoding: this route reads it as it comes.")
+    def _unreadable(self, exc: ValueError) -> Malformed:
         if self.media_type == FORM:
             return BadForm(f"The body is not made of UTF-8 form fields, at most {MAX_FIELDS} of them.")
         line, column, what = _json_mistake(self.body, exc)

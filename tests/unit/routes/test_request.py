@@ -1,6 +1,6 @@
 import pytest
 
-from proxy.errors import BadForm, Malformed, NotJson, UnsupportedMediaType
+from proxy.errors import BadForm, Malformed, NotJson
 from proxy.routes.request import MAX_FIELDS, Request
 from tests.unit.routes.requests import FORM, JSON, request
 
@@ -47,9 +47,17 @@ def test_forms_and_queries_are_fields_of_which_the_first_counts() -> None:
     assert request().query == {}
 
 
-def test_a_compressed_body_that_must_be_read_is_refused_as_such() -> None:
-    with pytest.raises(UnsupportedMediaType, match="without a Content-Encoding"):
-        _ = request(b"\x1f\x8b\x08", JSON, (b"content-encoding", b"gzip")).fields
+def test_an_item_has_its_own_body_and_everything_else_of_its_request() -> None:
+    asked = request(b"", (b"content-type", b"application/x-ndjson"), (b"x", b"1"), path={"store": "7"}, query=b"a=1")
+    one, other = asked.item(b'{"sku": 1.50}'), asked.item(b'{"sku": 2}', {"sku": 2})
+    assert (one.fields, one.exact_fields, other.fields) == ({"sku": 1.5}, {"sku": "1.50"}, {"sku": 2})
+    assert (one.path, one.query, one.header(b"x"), one.media_type) == (
+        {"store": "7"},
+        {"a": "1"},
+        "1",
+        "application/json",
+    )
+    assert one.uuid != other.uuid
 
 
 @pytest.mark.parametrize(
