@@ -19,15 +19,15 @@ from typing import Protocol
 from proxy.clock import Deadline
 from proxy.consume.catchup import CatchUp, Reader
 from proxy.consume.overlap import Bounds, MadeAnew, Overlap
-from proxy.consume.position import Layout, Mark, Marks, gone
-from proxy.consume.ring import Chunk, FeedEvent, Place, Ring, differs
+from proxy.consume.position import Layout, Mark, Marks, after, gone
+from proxy.consume.ring import Chunk, FeedEvent, Place, Ring, differs, is_other
 from proxy.errors import Gone, KafkaAway
 from proxy.record import Fetched, Partition
 
 STEP_BYTES = 1024 * 1024  # of records that one `next` delivers, about
 FETCH_S = 1.0
-RETRY_S = 0.5
-SETTLE_S = 2.0  # so long a position may be ahead of the log: a new leader may be a moment behind
+RETRY_S = 0.25
+SETTLE_S = 1.0  # so long a position may be ahead of the log: a new leader may be a moment behind
 
 
 class Source(Protocol):
@@ -60,6 +60,7 @@ class Cursor:
         self._skips: set[Partition] = set()
         self._scanned: dict[Partition, int] = {}  # the log, up to where it was read; past what holds no records
         self._overlap: Overlap | None = None
+        self._patience: Deadline | None = None  # with a log that ends before the marks; outlasts a cancelled `next`
 
     def __repr__(self) -> str:
         return f"<Cursor in the {'ring' if self._place else 'log'} at {[mark.next_offset for mark in self._marks]}>"
@@ -85,12 +86,11 @@ class Cursor:
         while True:
             is_in_ring = self.is_in_ring
             self._tell_lost()
-            if not is_in_ring:
-                events = await self._from_log(max_events)
-            elif not (events := self._from_ring(max_events)):
-                await self._source.arrival()
+            events = self._from_ring(max_events) if is_in_ring else await self._from_log(max_events)
             if events:
                 return events
+            if self._place is not None:
+                await self._source.arrival()
 
     def _tell_lost(self) -> None:
         lost, self._lost = self._lost, None
@@ -131,14 +131,16 @@ class Cursor:
         """What comes next, without waiting; empty at the end."""
         found: list[FeedEvent] = []
         size = 0
-        while len(found) < max_events and size < STEP_BYTES:
-            assert self._place is not None
+        while self._place is not None and len(found) < max_events and size < STEP_BYTES:
             chunk, at = self._place
             if at < len(chunk.events):
                 stop = min(len(chunk.events), at + max_events - len(found))
-                found += self._passed(chunk, at, stop)
-                size += chunk.size_bytes * (stop - at) // len(chunk.events)
                 self._place = Place(chunk, stop)
+                size += chunk.size_bytes * (stop - at) // len(chunk.events)
+                try:
+                    found += self._passed(chunk, at, stop)
+                except MadeAnew:
+                    self._place, self._trusts = None, -1  # the log will tell
             elif chunk.next is not None:
                 self._place = Place(chunk.next, 0)
             else:
@@ -157,11 +159,14 @@ class Cursor:
         return self._own(new)
 
     def _is_new(self, record: Fetched, marks: Mapping[Partition, Mark]) -> bool:
+        """Raises MadeAnew where the record before the mark is not the one that was delivered."""
         partition = Partition(record.topic, record.partition)
-        mark = marks[partition].next_offset
-        if record.offset >= mark - 1:
+        mark = marks[partition]
+        if record.offset >= mark.next_offset - 1:
             self._skips.discard(partition)
-        return record.offset >= mark
+        if is_other(after(record), mark):
+            raise MadeAnew(partition)
+        return record.offset >= mark.next_offset
 
     def _own(self, records: Sequence[Fetched]) -> Sequence[FeedEvent]:
         """Events that only this client has: their positions are its own."""
@@ -183,6 +188,13 @@ class Cursor:
 
     async def _from_log(self, max_events: int) -> Sequence[FeedEvent]:
         """One step through the log; may be empty, and may find that something was lost (`_lost`)."""
+        try:
+            return self._own(await self._read_log(max_events))
+        except KafkaAway:
+            await asyncio.sleep(RETRY_S)
+        return ()
+
+    async def _read_log(self, max_events: int) -> Sequence[Fetched]:
         generation = self._source.ring.generation
         try:
             async with self._catch_up.borrow(self) as reader:
@@ -193,12 +205,10 @@ class Cursor:
             await self._lose({exc.partition})
         except Gone:
             await self._lose(set())
-        except KafkaAway:
-            await asyncio.sleep(RETRY_S)
         else:
             self._trusts = generation
-            return self._own(records)
-        return []
+            return records
+        return ()
 
     async def _step(self, reader: Reader, max_events: int) -> Sequence[Fetched]:
         """Raises Gone and MadeAnew, with nothing delivered."""
@@ -210,13 +220,15 @@ class Cursor:
 
     async def _settled_bounds(self, marks: Mapping[Partition, Mark]) -> Bounds:
         """The bounds of the log, with all marks within them. Raises Gone."""
-        deadline = Deadline.after(SETTLE_S)
         while True:
             bounds = await self._source.bounds(self._layout.partitions)
             outside = _outside(marks, bounds)
             if not outside:
+                self._patience = None
                 return bounds
-            if not deadline.remaining_s() or any(marks[p].next_offset < bounds[p][0] for p in outside):
+            self._patience = self._patience or Deadline.after(SETTLE_S)
+            if not self._patience.remaining_s() or any(marks[p].next_offset < bounds[p][0] for p in outside):
+                self._patience = None
                 raise Gone("The position is not in the log.")
             await asyncio.sleep(RETRY_S)
 

@@ -167,24 +167,22 @@ class Ring:
 
 def differs(place: Place, layout: Layout, marks: Marks) -> set[Partition]:
     """The partitions whose record before `marks` is another one in the ring: made anew since the marks were taken."""
-    expected = {p: mark for p, mark in layout.by_partition(marks).items() if mark.timestamp_ms is not None}
+    expected = layout.by_partition(marks)
     before = place.chunk.layout.by_partition(place.chunk.before)
-    found = {partition for partition, mark in before.items() if _other(mark, expected.get(partition))}
+    found = {partition for partition, mark in before.items() if is_other(mark, expected.get(partition))}
     chunk: Chunk | None = place.chunk
     while chunk is not None:
         for event in chunk.events:
             partition = Partition(event.record.topic, event.record.partition)
-            if _other(after(event.record), expected.get(partition)):
+            if is_other(after(event.record), expected.get(partition)):
                 found.add(partition)
         chunk = chunk.next
     return found
 
 
-def _other(mark: Mark, expected: Mark | None) -> bool:
-    """The same offset, but not after the same record."""
-    return (
-        expected is not None
-        and mark.next_offset == expected.next_offset
-        and mark.timestamp_ms is not None
-        and mark.timestamp_ms != expected.timestamp_ms
-    )
+def is_other(mark: Mark, expected: Mark | None) -> bool:
+    """The same offset, but not after the same record. Where one timestamp is not known, nothing speaks against it."""
+    if expected is None or mark.next_offset != expected.next_offset:
+        return False
+    known = mark.timestamp_ms is not None and expected.timestamp_ms is not None
+    return known and mark.timestamp_ms != expected.timestamp_ms

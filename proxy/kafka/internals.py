@@ -176,6 +176,12 @@ def is_assigned(consumer: AIOKafkaConsumer, partition: TopicPartition) -> bool:
     return bool(consumer._subscription.is_assigned(partition))
 
 
+def known_partitions(consumer: AIOKafkaConsumer) -> set[TopicPartition]:
+    """Those of the assigned partitions that the metadata has, which is asked for anew when a fetch fails."""
+    leader = consumer._client.cluster.leader_for_partition
+    return {tp for tp in consumer.assignment() if leader(tp) is not None}
+
+
 def position(consumer: AIOKafkaConsumer, partition: TopicPartition) -> int | None:
     """The offset that is read next. It is past what holds no records (transaction markers) at the end of a fetch."""
     if not is_assigned(consumer, partition):

@@ -35,6 +35,7 @@ class Tail:
         self._consumer: AIOKafkaConsumer | None = None
         self._fetching: Fetching | None = None
         self._connecting = asyncio.Lock()
+        self._seen: set[TopicPartition] = set()  # of what is read: those that the cluster was known to have
 
     def __repr__(self) -> str:
         return f"<Tail of {len(self._consumer.assignment())} partitions>" if self._consumer else "<Tail not connected>"
@@ -49,6 +50,7 @@ class Tail:
         consumer = await self._connected(OPEN_S)
         at = {TopicPartition(*partition): offset for partition, offset in starts.items()}
         consumer.assign(list(at))
+        self._seen = set()
         for tp, offset in at.items():
             consumer.seek(tp, offset)
 
@@ -57,13 +59,17 @@ class Tail:
         if self._fetching is None:
             raise KafkaAway("The reader is not connected to Kafka. Try again.")
         try:
-            return await self._fetching.next(timeout_s=timeout_s, max_records=max_records)
+            records = await self._fetching.next(timeout_s=timeout_s, max_records=max_records)
+            self._check_topics()
+            return records
         except kafka.OffsetOutOfRangeError as exc:
             [(tp, offset)] = exc.args[0].items()
             raise await self._gone(Partition(*tp), offset) from exc
         except kafka.TopicAuthorizationFailedError as exc:
             log.error("read_forbidden", topic=str(exc.args[0]), needs="READ on the topic")
             await asyncio.sleep(min(timeout_s, FORBIDDEN_S))
+        except KafkaAway:
+            raise
         except Exception as exc:
             log.error("reader_failed", reason=repr(exc))
             await self.close()
@@ -91,6 +97,19 @@ class Tail:
         consumer, self._consumer, self._fetching = self._consumer, None, None
         if consumer is not None:
             await internals.end(consumer, within_s=CLOSE_S)
+
+    def _check_topics(self) -> None:
+        """A topic may be deleted and made anew while it is read: its offsets are those of other records then.
+
+        In between the metadata does not have it. Who opens this again, and compares, will see.
+        """
+        if self._consumer is None:
+            return
+        known = internals.known_partitions(self._consumer)
+        if self._seen - known:
+            self._seen = known
+            raise KafkaAway("A topic that is read is missing. Try again.")
+        self._seen = known
 
     async def _connected(self, within_s: float) -> AIOKafkaConsumer:
         async with self._connecting:

@@ -11,7 +11,7 @@ from proxy.record import Fetched, Partition, Topic
 IDLE_S = 0.002  # so long an empty fetch takes at most: no test waits for a real timeout
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Logged:
     topic: str
     partition: int
@@ -69,6 +69,8 @@ class ScriptedLog:
     def make_anew(self, topic: str, partitions: int) -> None:
         self.parts = {p: part for p, part in self.parts.items() if p.topic != topic}
         self.parts |= {Partition(topic, n): Part() for n in range(partitions)}
+        for tail in self.tails:
+            tail.notice(topic)
         self.change()
 
     def add_partition(self, topic: str) -> Partition:
@@ -122,14 +124,18 @@ class ScriptedTail:
         self.is_stuck = False  # nothing arrives
         self._log = log
         self._at: dict[Partition, int] = {}
+        self._has_missed = False
 
     async def open(self, starts: Mapping[Partition, int]) -> None:
         await self._reach()
         self.opened.append(starts)
         self._at = dict(starts)
+        self._has_missed = False
 
     async def fetch(self, *, timeout_s: float, max_records: int) -> Sequence[Fetched]:
         await self._reach()
+        if self._has_missed and not self.is_stuck:
+            raise KafkaAway("A topic that is read is missing.")
         found = self._read(max_records)
         if not found:
             await self._log.wait(min(timeout_s, IDLE_S))
@@ -145,6 +151,10 @@ class ScriptedTail:
 
     async def close(self) -> None:
         self.is_closed = True
+
+    def notice(self, topic: str) -> None:
+        """The topic is missing for a moment."""
+        self._has_missed = self._has_missed or any(partition.topic == topic for partition in self._at)
 
     async def _reach(self) -> None:
         await asyncio.sleep(0)
