@@ -5,7 +5,7 @@ SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .ONESHELL:
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-check test test-all check bench lock wheel clean
+.PHONY: help demo demo-check test test-all check bench chaos lock wheel clean
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -45,6 +45,13 @@ check: $(DEV)  ## format, lint, types, and who may import whom
 
 bench: kafka-tools $(DEV) kafka-jars  ## throughput, latency and CPU beside a bare endpoint and two minimal bridges
 	@exec $(PY) -m tests.load.bench $(ARGS)
+
+SEED ?= 1
+ROUNDS ?= 1
+RECORDS ?= 100000
+
+chaos: kafka-tools $(DEV) kafka-jars  ## faults of every kind, and whether any answer lied (4 minutes a round; SEED, ROUNDS, RECORDS)
+	@exec $(PY) -m tests.chaos --seed $(SEED) --rounds $(ROUNDS) --records $(RECORDS) $(ARGS)
 
 wheel: $(BASE)  ## dist/stepbridge-*.whl
 	@$(PY) -m pip --quiet --disable-pip-version-check wheel --no-deps --no-build-isolation --wheel-dir dist .

@@ -126,6 +126,7 @@ class Node:
             "log.dirs": self._data,
             "broker.heartbeat.interval.ms": 500,
             "broker.session.timeout.ms": 3000,  # so long a killed broker is kept from coming back
+            "leader.imbalance.check.interval.seconds": 5,  # and a broker that came back soon leads again
             "num.network.threads": 2,
             "num.io.threads": 4,
             "default.replication.factor": copies,

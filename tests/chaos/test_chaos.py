@@ -1,0 +1,37 @@
+"""The fault suite itself, in short and at length; and that its schedules can be played again."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.chaos.faults import KINDS, Fault, schedule
+from tests.chaos.report import report
+from tests.chaos.run import Plan, run
+
+SHORT = Plan(
+    seed=1,
+    records=3_000,
+    lasts_s=16,
+    tracks=(
+        [Fault(1.0, 3.0, "kill leader", aim=0, amount=0), Fault(9.0, 5.0, "freeze leader", aim=1, amount=0)],
+        [Fault(3.0, 1.0, "kill replica", aim=0, amount=0)],
+    ),
+    clients=24,
+)
+
+
+@pytest.mark.timeout(120)
+async def test_no_answer_lies_while_a_broker_and_a_bridge_are_killed_and_a_broker_freezes(tmp_path: Path) -> None:
+    one = await run(SHORT, tmp_path)
+    assert one.verdict.is_clean, report(one)
+    assert len(one.happened) == 3, report(one)
+    assert one.events["kafka: producer_replaced"] == 0, report(one)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(400)
+async def test_no_answer_lies_whatever_happens_for_two_minutes(tmp_path: Path) -> None:
+    plan = Plan(seed=2, records=50_000, lasts_s=110, tracks=schedule(2, 110))
+    one = await run(plan, tmp_path)
+    assert one.verdict.is_clean, report(one)
