@@ -8,6 +8,7 @@ import contextlib
 import inspect
 import random
 import traceback
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -24,8 +25,12 @@ from aiokafka.errors import (
     GroupCoordinatorNotAvailableError,
     IllegalGenerationError,
     KafkaError,
+    NoError,
+    NotCoordinatorForGroupError,
     ProducerClosed,
+    for_code,
 )
+from aiokafka.protocol.commit import OffsetFetchRequest
 from aiokafka.protocol.group import HeartbeatRequest, LeaveGroupRequest, SyncGroupRequest
 from aiokafka.protocol.metadata import MetadataRequest
 from aiokafka.structs import BrokerMetadata, OffsetAndMetadata, TopicPartition
@@ -248,11 +253,36 @@ async def commit_once(consumer: AIOKafkaConsumer, commits: Mapping[TopicPartitio
 async def fetch_committed(
     consumer: AIOKafkaConsumer, partitions: Collection[TopicPartition]
 ) -> dict[TopicPartition, OffsetAndMetadata]:
-    """The group's commits with their metadata, which aiokafka's `committed` leaves out. One attempt."""
+    """The group's commits with their metadata, which aiokafka's `committed` leaves out. One attempt.
+
+    aiokafka's own reading of the answer passes over the error of the whole group: from a coordinator that has just
+    started (or is none any more) it comes with no offsets, and would be taken for a group that never committed.
+    Raises aiokafka's errors, also where a partition was left out of the answer.
+    """
     coordinator: GroupCoordinator = consumer._coordinator
     await coordinator.ensure_coordinator_known()
-    found: dict[TopicPartition, OffsetAndMetadata] = await coordinator._do_fetch_commit_offsets(partitions)
-    return found
+    asked: defaultdict[str, list[int]] = defaultdict(list)
+    for tp in partitions:
+        asked[tp.topic].append(tp.partition)
+    answer = await coordinator._send_req(OffsetFetchRequest(coordinator.group_id, list(asked.items())))
+    _raise_for(coordinator, getattr(answer, "error_code", 0))
+    found: dict[TopicPartition, OffsetAndMetadata | None] = {}
+    for topic, answered in answer.topics:
+        for partition, offset, metadata, error_code in answered:
+            _raise_for(coordinator, error_code)
+            found[TopicPartition(topic, partition)] = OffsetAndMetadata(offset, metadata) if offset >= 0 else None
+    if missing := set(partitions) - found.keys():
+        raise KafkaError(f"the answer leaves out {sorted(missing)}")
+    return {tp: commit for tp, commit in found.items() if commit is not None}
+
+
+def _raise_for(coordinator: GroupCoordinator, error_code: int) -> None:
+    error = for_code(error_code)
+    if error is NoError:
+        return
+    if error in (NotCoordinatorForGroupError, GroupCoordinatorNotAvailableError):
+        coordinator.coordinator_dead()
+    raise error()
 
 
 # ---- the end

@@ -18,7 +18,7 @@ from aiokafka import ConsumerRebalanceListener
 from aiokafka import errors as kafka
 from aiokafka.structs import TopicPartition
 
-from proxy.clock import now_s
+from proxy.clock import Deadline, now_s
 from proxy.errors import KafkaAway, KafkaForbids, LeaseMoved, ProxyError
 from proxy.kafka import internals
 from proxy.kafka.assignor import Assignor
@@ -30,6 +30,7 @@ from proxy.seams import Committed, GroupListener
 
 OPEN_S = 10.0
 CLOSE_S = 3.0
+GONE_S = 5.0  # so long a coordinator may not know a topic that there is
 RETRY_S = 0.2
 FORBIDDEN_S = 1.0  # between two tries of what the cluster forbids
 
@@ -153,9 +154,14 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka i
     async def committed(self, partitions: Iterable[Partition]) -> dict[Partition, Committed]:
         """See `seams.GroupMember.committed`. Raises KafkaAway once this has left."""
         wanted = [TopicPartition(*partition) for partition in partitions]
+        gone = Deadline.after(GONE_S)
         while wanted and not self._left:
             try:
                 found = await internals.fetch_committed(self._consumer, wanted)
+            except kafka.UnknownTopicOrPartitionError:
+                if not gone.remaining_s():
+                    return {}  # deleted, not just unknown to a broker that has started a moment ago
+                await asyncio.sleep(RETRY_S)
             except (kafka.KafkaError, OSError, TimeoutError) as exc:
                 log.warning("commits_not_read", group=self._group, error=repr(exc))
                 await asyncio.sleep(RETRY_S)
