@@ -43,9 +43,8 @@ def _counts(one: Round) -> Iterator[str]:
         yield _line(f"answered {outcome}", verdict.told[outcome])
     yield _line("found in the log", verdict.found)
     yield _line("  of them unknown to their clients", verdict.unknown_found)
-    yield _line(
-        "longest time without a success", f"{verdict.silence.lasts_s:.1f} s, from {verdict.silence.from_s:.1f} on"
-    )
+    yield _line("longest time without a success", f"{verdict.silence.lasts_s:.1f} s")
+    yield _line("  which began at", f"{verdict.silence.from_s:.1f} s")
     for why, count in verdict.reasons.most_common():
         yield _line(f"  told: {why}", count)
     for event, count in one.events.most_common():
@@ -53,8 +52,9 @@ def _counts(one: Round) -> Iterator[str]:
 
 
 def _zeros(one: Round) -> Iterator[str]:
+    yield "  these must be 0:"
     for lie, cases in one.verdict.lies.items():
-        yield _line(lie, f"{len(cases)}{'' if not cases else '   MUST BE 0'}")
+        yield _line(f"  {lie}", len(cases))
         yield from (f"    {case}" for case in cases[:CASES_SHOWN])
 
 
