@@ -55,6 +55,7 @@ def inner(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.
     return pytester
 
 
+@pytest.mark.long
 def test_what_could_not_run_is_named_with_what_to_install(inner: pytest.Pytester) -> None:
     inner.makepyfile(INNER)
     result = inner.runpytest_subprocess()
@@ -63,6 +64,7 @@ def test_what_could_not_run_is_named_with_what_to_install(inner: pytest.Pytester
     assert result.ret == 0
 
 
+@pytest.mark.long
 def test_all_means_all_a_run_that_left_something_out_fails(inner: pytest.Pytester) -> None:
     inner.makepyfile(INNER)
     result = inner.runpytest_subprocess("--all")

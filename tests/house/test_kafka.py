@@ -35,6 +35,7 @@ async def test_a_topic_is_made_by_producing_to_it_unless_the_bridge_prevents_tha
     await kafka.delete_topic("made-by-use")
 
 
+@pytest.mark.long
 async def test_a_killed_broker_comes_back_on_its_port_with_its_records(own_kafka: Kafka, topic: str) -> None:
     await _write(own_kafka, topic, b"before")
     bootstrap = own_kafka.bootstrap

@@ -17,6 +17,7 @@ from tests.kafka.cluster import Kafka
 from tests.kafka_engines.readers import Session, knowing, settings, until, write
 
 
+@pytest.mark.long
 async def test_a_frozen_broker_fences_the_member_and_nothing_is_lost_when_it_is_back(
     own_kafka: Kafka, topic: str
 ) -> None:
@@ -78,6 +79,7 @@ async def test_closing_on_a_frozen_broker_is_bounded_and_leaves_nothing_open(
     assert [str(warning.message) for warning in recwarn] == []
 
 
+@pytest.mark.long
 async def test_a_group_is_not_joined_while_kafka_is_away_and_nothing_stays_open(own_kafka: Kafka, topic: str) -> None:
     async with knowing(own_kafka, topic) as topics:
         own_kafka.kill()

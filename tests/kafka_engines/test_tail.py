@@ -133,6 +133,7 @@ async def test_a_reader_whose_task_has_died_says_so_and_can_be_opened_again(
     assert await _read(tail, 1) == [b"1"]
 
 
+@pytest.mark.long
 async def test_it_goes_on_where_it_was_when_the_broker_is_back(own_kafka: Kafka, topic: str) -> None:
     tail = Tail(settings(own_kafka))
     await tail.open({Partition(topic, 0): 0})
@@ -152,6 +153,7 @@ async def test_it_goes_on_where_it_was_when_the_broker_is_back(own_kafka: Kafka,
     assert time.monotonic() - began_s < 2
 
 
+@pytest.mark.long
 async def test_a_broker_that_is_away_is_said_to_be(own_kafka: Kafka, topic: str) -> None:
     own_kafka.kill()
     tail = Tail(settings(own_kafka))
