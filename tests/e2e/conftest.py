@@ -24,12 +24,18 @@ def sections() -> dict[str, Any]:
     return {}
 
 
+@pytest.fixture(scope="module")
+def spare() -> dict[int, int]:
+    """How many topics of one partition, and of two, a module's tests need. A module may say otherwise."""
+    return {1: 10, 2: 10}
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def module_bridge(
-    kafka: Kafka, tmp_path_factory: pytest.TempPathFactory, sections: dict[str, Any]
+    kafka: Kafka, tmp_path_factory: pytest.TempPathFactory, spare: dict[int, int], sections: dict[str, Any]
 ) -> AsyncIterator[SharedBridge]:
     """Use `shared`. It ends as every bridge should: by SIGTERM, with 0."""
-    one = SharedBridge(kafka, tmp_path_factory.mktemp("bridge"), sections)
+    one = SharedBridge(kafka, tmp_path_factory.mktemp("bridge"), spare, sections)
     try:
         await one.start()
         yield one

@@ -17,15 +17,14 @@ from tests.e2e.configuration import Route, config, produce
 from tests.e2e.records import until
 from tests.kafka.cluster import Kafka
 
-SPARE = {1: 40, 2: 40}  # topics of one partition, and of two
-
 
 class SharedBridge:
     """The bridge's process, the routes it has now, and topics that no test has used yet."""
 
-    def __init__(self, kafka: Kafka, directory: Path, sections: Mapping[str, Any]) -> None:
+    def __init__(self, kafka: Kafka, directory: Path, spare: Mapping[int, int], sections: Mapping[str, Any]) -> None:
+        """`spare` says how many topics of how many partitions it shall have."""
         name = uuid.uuid4().hex[:8]
-        self.spare = {n: [f"e2e-{name}-{n}-{i}" for i in range(count)] for n, count in SPARE.items()}
+        self.spare = {n: [f"e2e-{name}-{n}-{i}" for i in range(count)] for n, count in spare.items()}
         self._kafka = kafka
         self._sections = sections
         self._known = [produce(f"POST /spare/{topic}", topic) for topics in self.spare.values() for topic in topics]

@@ -13,6 +13,11 @@ from tests.e2e.reader import Polled
 from tests.e2e.records import numbered
 
 
+@pytest.fixture(scope="module")
+def spare() -> dict[int, int]:
+    return {1: 12, 2: 0}
+
+
 async def refused(one: Work, status: int, code: str, body: Any) -> dict[str, Any]:
     """The problem document that this ack is answered with."""
     answer = await one.reader.http.post(f"{one.path}/ack", json=body)
@@ -28,16 +33,12 @@ async def untouched(one: Work, polled: Polled) -> None:
     assert (await one.reader.ack(polled.lease, accept="all")).json()["accepted"] == len(polled.records)
 
 
-@pytest.mark.parametrize(
-    "token",
-    ["", "x", "not a token at all", "é", "AAAA" * 40, "x" * 100_000, "../../etc", "\u0000"],
-    ids=["empty", "one letter", "words", "not ASCII", "zeros", "far too long", "path", "NUL"],
-)
-async def test_garbage_is_no_lease(token: str, work: StartWork) -> None:
+async def test_garbage_is_no_lease(work: StartWork) -> None:
     one = await work(*numbered(2))
     polled = await one.reader.poll()
-    code, status = ("field_missing", 422) if not token else ("bad_token", 400)
-    await refused(one, status, code, {"lease": token, "accept": "all"})
+    for token in ("x", "not a token at all", "é", "AAAA" * 40, "x" * 100_000, "../../etc", "\u0000"):
+        await refused(one, 400, "bad_token", {"lease": token, "accept": "all"})
+    await refused(one, 422, "field_missing", {"lease": "", "accept": "all"})
     await untouched(one, polled)
 
 

@@ -235,6 +235,7 @@ async def test_an_ack_without_a_commit_is_unknown_and_can_be_repeated(
         assert (await reader.poll()).values == [4, 5]
 
 
+@pytest.mark.long
 async def test_readers_go_on_after_kafka_was_killed(bridge: StartBridge, own_kafka: Kafka, name: str) -> None:
     await own_kafka.create_topic(name)
     await write(own_kafka, name, *numbered(5))
@@ -265,6 +266,7 @@ async def test_readers_go_on_after_kafka_was_killed(bridge: StartBridge, own_kaf
         assert sorted(values) == [2, 3, 4, 5]
 
 
+@pytest.mark.long
 async def test_a_bridge_whose_kafka_is_frozen_still_drains(bridge: StartBridge, own_kafka: Kafka, name: str) -> None:
     """Every request is answered, by its deadline, and the process ends in time."""
     await own_kafka.create_topic(name)

@@ -15,6 +15,12 @@ from tests.e2e.records import Put, numbered, write
 from tests.e2e.shared import SharedBridge
 from tests.kafka.cluster import Kafka
 
+
+@pytest.fixture(scope="module")
+def spare() -> dict[int, int]:
+    return {1: 34, 2: 2}
+
+
 # ---- what a record looks like
 
 
@@ -267,6 +273,7 @@ async def test_a_thousand_records_come_in_one_poll(work: StartWork) -> None:
 
 async def test_the_accept_header_chooses(work: StartWork) -> None:
     one = await work(b"0")
+    await one.reader.poll()  # the group is joined
     chosen = {
         "": "application/json",
         "*/*": "application/json",

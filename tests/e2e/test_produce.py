@@ -26,6 +26,11 @@ SCHEMA = {
 Records = list[ConsumerRecord[bytes, bytes]]
 
 
+@pytest.fixture(scope="module")
+def spare() -> dict[int, int]:
+    return {1: 0, 2: 22}
+
+
 async def only(consume_all: ConsumeAll, topic: str) -> ConsumerRecord[bytes, bytes]:
     """The one record of the topic."""
     (record,) = await consume_all(topic)

@@ -18,6 +18,11 @@ JSON = "application/json"
 FORM = "application/x-www-form-urlencoded"
 
 
+@pytest.fixture(scope="module")
+def spare() -> dict[int, int]:
+    return {1: 0, 2: 2}
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def refusing(module_bridge: SharedBridge, kafka: Kafka) -> AsyncIterator[str]:
     """The URL of routes that write to one topic, into which nothing gets in the whole module."""
@@ -73,7 +78,8 @@ KEYED = {"content-type": JSON, "x-agent": "till"}
         ("POST", "/xml", b"<a/>", {"content-type": JSON}, 415, "unsupported_media_type"),
         ("POST", "/keyed/a", b"<a/>", {"content-type": "text/xml", "x-agent": "a"}, 415, "unsupported_media_type"),
         ("POST", "/schema", b"sku=1", {"content-type": FORM}, 415, "unsupported_media_type"),
-        ("POST", "/keyed/a", b"\x1f\x8b\x08", KEYED | {"content-encoding": "gzip"}, 415, "unsupported_media_type"),
+        ("POST", "/keyed/a", b"\x1f\x8b\x08", KEYED | {"content-encoding": "gzip"}, 400, "bad_encoding"),
+        ("POST", "/keyed/a", b"{}", KEYED | {"content-encoding": "br"}, 415, "unsupported_encoding"),
         ("POST", "/keyed/a", b"", KEYED, 400, "not_json"),
         ("POST", "/keyed/a", b'{"sku": 1} x', KEYED, 400, "not_json"),
         ("POST", "/keyed/a", b'{"sku": NaN}', KEYED, 400, "not_json"),

@@ -129,7 +129,7 @@ async def test_readers_do_not_notice_a_reload_that_leaves_their_route_alone(
     async with Reader(running.base_url, "/r") as reader, sse(reader.http, "/r") as events:
         first = record_of(await anext(events))
         await anext(events)
-        polling = asyncio.create_task(reader.poll(wait_s=30))
+        polling = asyncio.create_task(reader.poll(wait_s=3))
         running.write_config(config(kafka, reading, produce("POST /new", topic)))
         assert (await reload(running)).json()["changed"] == ["route post-new: added"]
         await reader.accept(first["lease"], [first["id"]])

@@ -15,6 +15,12 @@ from tests.e2e.shared import SharedBridge
 
 BOTH = pytest.mark.parametrize("stream", [sse, ndjson], ids=["SSE", "NDJSON"])
 
+
+@pytest.fixture(scope="module")
+def spare() -> dict[int, int]:
+    return {1: 24, 2: 4}
+
+
 # ---- what comes
 
 

@@ -4,6 +4,7 @@ import asyncio
 import time
 
 import httpx
+import pytest
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from tests.bridge import StartBridge
@@ -132,6 +133,7 @@ async def test_where_the_broker_sets_the_time_the_receipt_has_the_brokers(
 # ---- and goes away
 
 
+@pytest.mark.long
 async def test_a_topic_deleted_under_the_bridge_is_not_made_again_and_works_when_it_is_back(
     shared: SharedBridge, http: httpx.AsyncClient, kafka: Kafka, name: str
 ) -> None:

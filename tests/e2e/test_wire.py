@@ -24,6 +24,11 @@ PATIENT_S = 5
 
 
 @pytest.fixture(scope="module")
+def spare() -> dict[int, int]:
+    return {1: 0, 2: 30}
+
+
+@pytest.fixture(scope="module")
 def sections() -> dict[str, Any]:
     return {"limits": LIMITS}
 
