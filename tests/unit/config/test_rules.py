@@ -160,6 +160,8 @@ def test_what_cannot_stand_together_in_a_route_is_told(tmp_path: Path, route: st
         "{route: POST /a, produce: {topic: a, content_types: [text/xml]}}",
         "{route: POST /a, produce: {topic: a, key: '{body.x}', content_types: [application/vnd.x+json]}}",
         "{route: POST /a, produce: {topic: a, key: '{body.x}', content_types: [application/x-www-form-urlencoded]}}",
+        "{route: POST /a, produce: {topic: a, batch: true, key: '{body.x}', content_types: [application/x-ndjson]}}",
+        "{route: POST /a, produce: {topic: a, batch: true, content_types: [text/xml, application/json]}}",
     ],
 )
 def test_what_can_stand_together_is_taken(tmp_path: Path, route: str) -> None:
@@ -180,6 +182,11 @@ def test_what_can_stand_together_is_taken(tmp_path: Path, route: str) -> None:
             "key: '{body.x}', content_types: [text/xml]",
             "produce.content_types[0]: text/xml cannot be read, and it reads",
         ),
+        (
+            "key: '{body.x}', content_types: [application/x-ndjson]",
+            "produce.content_types[0]: application/x-ndjson cannot be read, and it reads",
+        ),
+        ("batch: true, content_types: [text/xml]", "produce.content_types: has neither JSON nor NDJSON, and it says"),
     ],
 )
 def test_a_template_that_cannot_be_filled_in_is_told_where_it_stands(
