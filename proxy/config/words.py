@@ -108,4 +108,6 @@ def _shown(error: ErrorDetails) -> str:
 
 
 def _how_to_text(value: Any) -> str:
+    if isinstance(value, dict) and len(value) == 1 and None in value.values():
+        return f'a template needs quotes, "{{{next(iter(value))}}}"'  # YAML takes {body.sku} for a mapping
     return "put it in quotes" if isinstance(value, (bool, int, float)) else "write one text"

@@ -53,7 +53,7 @@ class Acks:
             raise self._late(is_taken) from None
         if refused:
             raise refusal(wish, refused)
-        return AckOutcome(wish.accepts, wish.releases)
+        return AckOutcome(wish.accepts, min(wish.releases, self._released(wish)))
 
     async def _begun(self, claim: Claim, wish: Wish) -> None:
         """A lease may come from a former owner: wait until its records have been fetched here.
@@ -80,6 +80,11 @@ class Acks:
         for partition, ranges in self._books.release(claim, wish.release, now, delay_s=delay_s).items():
             refused.moved[partition] = list(Ranges([*refused.moved.get(partition, ()), *ranges]))
         return refused
+
+    def _released(self, wish: Wish) -> int:
+        """What was accepted before cannot be released any more; what was released before counts again."""
+        ledgers = self._books.ledgers
+        return sum(ledgers[p].unsettled(ranges) for p, ranges in wish.release.items() if p in ledgers)
 
     async def _committed(self, accepted: Held) -> None:
         """Wait until Kafka has what was just accepted. Raises LeaseMoved if it never will have it from us."""

@@ -356,6 +356,11 @@ class Ledger:
         low = self.low or 0
         return all(not any(self.settled.without(max(start, low), end)) for start, end in ranges)
 
+    def unsettled(self, ranges: Sequence[Range]) -> int:
+        """How many offsets of these ranges are not settled, those without a record included."""
+        low = self.low or 0
+        return sum(to - at for start, end in ranges for at, to in self.settled.without(max(start, low), end))
+
     def is_durable(self, changes: int, ranges: Sequence[Range]) -> bool:
         """Whether Kafka has all changes up to that number, and these ranges among them."""
         if self.durable < changes:

@@ -5,6 +5,7 @@ from typing import Any
 
 import orjson
 
+from proxy.config.media import FORM
 from proxy.config.placeholder import Placeholder
 from proxy.errors import FieldInvalid, FieldMissing
 from proxy.routes.request import Exact, Request
@@ -52,9 +53,12 @@ def invalid(placeholder: Placeholder, what: str) -> FieldInvalid:
     return FieldInvalid(f"{placeholder} {what}.", errors=[{**where(placeholder), "detail": what}])
 
 
-def _missing(placeholder: Placeholder) -> FieldMissing:
+_READ_AS_FORM = " It was read as a form, since its Content-Type says that it is one; JSON needs application/json."
+
+
+def _missing(placeholder: Placeholder, hint: str = "") -> FieldMissing:
     place = _PLACES[placeholder.source]
-    detail = f"The route needs {placeholder}, and {place} of this request has no such field, or null in it."
+    detail = f"The route needs {placeholder}, and there is no such field in {place} of this request, or null.{hint}"
     return FieldMissing(detail, errors=[{**where(placeholder), "detail": "is missing or null"}])
 
 
@@ -84,7 +88,7 @@ def _body(placeholder: Placeholder) -> Read:
         fields = request.fields
         value = fields.get(first) if isinstance(fields, dict) and not others else follow(fields, placeholder.way)
         if value is None:
-            raise _missing(placeholder)
+            raise _missing(placeholder, _READ_AS_FORM if request.media_type == FORM else "")
         return follow(request.exact_fields, placeholder.way) if isinstance(value, float) else value
 
     return read

@@ -95,6 +95,7 @@ def test_a_route_that_is_no_mapping_is_told_so(tmp_path: Path) -> None:
         ("topic: ..", "topic: '..' is no topic name"),
         ("topic: 5", "topic: is 5, must be text: put it in quotes"),
         ("topic: a, key: 5", "key: is 5, must be text: put it in quotes"),
+        ("topic: a, key: {body.sku}", 'key: is a mapping, must be text: a template needs quotes, "{body.sku}"'),
         ("topic: a, partition: true", "partition: is true, must be text: put it in quotes"),
         ("topic: a, value: '{body.x}'", "value: a value template is not in this version"),
         ("topic: a, headers: {'': x}", "headers.: '' is no header name"),

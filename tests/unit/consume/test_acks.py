@@ -81,6 +81,15 @@ async def test_a_repeated_ack_gets_the_same_answer() -> None:
         assert await accept_all(session, handout) == AckOutcome(2, 0)
 
 
+async def test_what_was_accepted_cannot_be_released_and_the_answer_says_so() -> None:
+    broker = broker_with("a", "b")
+    async with session_on(broker) as session:
+        handout = await poll(session)
+        assert await session.acknowledge(handout.lease, accept=["orders:0:0"], release=None) == AckOutcome(1, 0)
+        assert await session.acknowledge(handout.lease, accept=None, release="all") == AckOutcome(0, 1)
+        assert await session.acknowledge(handout.lease, accept=None, release="all") == AckOutcome(0, 1)
+
+
 async def test_a_repeat_waits_for_the_commit_of_the_first() -> None:
     broker = broker_with("a")
     async with session_on(broker) as session:

@@ -81,6 +81,12 @@ def test_a_route_takes_only_content_types_that_it_can_read(
             recipe(**produce).record(asked)
 
 
+def test_json_that_comes_as_a_form_is_told_what_it_was_read_as() -> None:
+    """`curl -d` says that it sends a form, whatever it sends."""
+    with pytest.raises(FieldMissing, match=r"read as a form.* JSON needs application/json"):
+        recipe(**READS).record(request(b'{"sku": "A1"}', FORM))
+
+
 def test_a_form_can_be_read_too() -> None:
     assert recipe(**READS).record(request(b"sku=A+1", FORM)).key == b"A 1"
 
@@ -141,7 +147,7 @@ def test_one_wrong_field_is_told_alone() -> None:
     with pytest.raises(FieldMissing) as refused:
         recipe(key="{body.a}").record(request(b"{}", JSON))
     assert refused.value.detail == (
-        "The route needs {body.a}, and the body of this request has no such field, or null in it."
+        "The route needs {body.a}, and there is no such field in the body of this request, or null."
     )
 
 
