@@ -28,8 +28,7 @@ class Record(NamedTuple):
     partition: int | None = None  # None: by the key, else sticky
 
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
+class Receipt(NamedTuple):
     """Where a record is, once all in-sync replicas have it."""
 
     topic: str

@@ -164,8 +164,9 @@ class Exchange:
         """A piece of the body. Waits while the client reads too slowly."""
         await self._send({"type": "http.response.body", "body": piece, "more_body": True})
 
-    async def end(self) -> None:
-        await self._send({"type": "http.response.body", "body": b""})
+    async def end(self, piece: bytes = b"") -> None:
+        """The last piece of the body."""
+        await self._send({"type": "http.response.body", "body": piece})
 
     def _id(self) -> str:
         """The client's own X-Request-Id if it is one, else ours."""

@@ -4,7 +4,7 @@ An item that was written has `status` 201, `partition` and `offset`; another has
 it would have had as a request of its own, and the `step` at which it failed.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,37 +66,50 @@ class ItemWriter:
     metrics: RouteMetrics
     timeout_s: float
 
-    async def write(self, items: Sequence[Request | ProxyError], deadline: Deadline) -> list[Outcome]:
+    async def write(self, items: Sequence[Request | ProxyError], deadline: Deadline) -> Sequence[Outcome]:
         """An outcome for each, in their order. What could not even be read comes, and goes, as its error.
 
         Cancelled, it takes out what still waits; the rest may be written.
         """
         began_s = now_s()
-        made = [item if isinstance(item, ProxyError) else self._record(item) for item in items]
-        records = [each for each in made if not isinstance(each, ProxyError)]
-        submitted = iter(await self.submitter.submit_many(records, deadline) if records else ())
-        outcomes = [each if isinstance(each, ProxyError) else next(submitted) for each in made]
+        errors: dict[int, ProxyError] = {}
+        records: list[Record] = []
+        for place, item in enumerate(items):
+            try:
+                records.append(self._record(item))
+            except ProxyError as error:
+                errors[place] = error
+        submitted = await self.submitter.submit_many(records, deadline) if records else ()
+        outcomes = _merged(submitted, errors) if errors else submitted
         self._count(items, outcomes, now_s() - began_s)
         return outcomes
 
-    def _record(self, item: Request) -> Record | ProxyError:
+    def _record(self, item: Request | ProxyError) -> Record:
+        if isinstance(item, ProxyError):
+            raise item
+        _ = item.fields  # whether or not anybody looks into it, what comes as one of many is JSON
         try:
-            _ = item.fields  # whether or not anybody looks into it, what comes as one of many is JSON
             return self.recipe.item(item)
-        except ProxyError as error:
-            return error
-        except Exception as exc:  # noqa: BLE001 - one item's trouble is its own
+        except ProxyError:
+            raise
+        except Exception as exc:
             log.error("item_failed", exc=exc)
-            return ProxyError("The bridge failed; its log has the reason. The record was not written.")
+            raise ProxyError("The bridge failed; its log has the reason. The record was not written.") from exc
 
     def _count(self, items: Sequence[Request | ProxyError], outcomes: Sequence[Outcome], seconds: float) -> None:
-        tallies: dict[str, tuple[int, int]] = {}
+        sizes: dict[str, list[int]] = {}
         for item, outcome in zip(items, outcomes, strict=True):
             name = outcome_of(outcome) if isinstance(outcome, ProxyError) else "written"
-            records, size_bytes = tallies.get(name, (0, 0))
-            tallies[name] = records + 1, size_bytes + (0 if isinstance(item, ProxyError) else len(item.body))
-        for name, (records, size_bytes) in tallies.items():
-            self.metrics.produced(name, records, size_bytes, None if name == "refused" else seconds)
+            sizes.setdefault(name, []).append(0 if isinstance(item, ProxyError) else len(item.body))
+        for name, of_outcome in sizes.items():
+            took_s = None if name == "refused" else seconds
+            self.metrics.produced(name, len(of_outcome), sum(of_outcome), took_s)
+
+
+def _merged(submitted: Sequence[Outcome], errors: Mapping[int, ProxyError]) -> list[Outcome]:
+    """What was submitted, with the errors of the others in their places."""
+    others = iter(submitted)
+    return [errors.get(place) or next(others) for place in range(len(submitted) + len(errors))]
 
 
 def item(index: int, outcome: Outcome) -> bytes:

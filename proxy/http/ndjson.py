@@ -70,6 +70,7 @@ class Upload:
         self._decoder = decoder_for(head.headers)
         self._splitter = LineSplitter(route.max_line_bytes)
         self._count = 0  # of results so far
+        self._results = b""  # those not sent yet: they leave before anything else is waited for
         self._held = 0  # bytes taken from the gate
 
     def __repr__(self) -> str:
@@ -85,10 +86,10 @@ class Upload:
         try:
             await self._read()
         except ProxyError as error:
-            if not self._exchange.status:
+            if not self._count:
                 raise
             log.warning("upload_ended_early", request_id=self._exchange.request_id, code=error.code, lines=self._count)
-            await self._answer([error])
+            self._answer([error])
         finally:
             self._let_go(keep_bytes=0)
         await self._in_time(self._finish())
@@ -107,8 +108,8 @@ class Upload:
 
     async def _next(self) -> tuple[bytes, bool]:
         """What has arrived of the body, and whether more comes. Raises Draining, ClientGone, and what broke it off."""
-        begun = self._exchange.status != 0
-        if not (begun and self._route.drain.done()):
+        await self._send()
+        if not (self._count and self._route.drain.done()):
             with Interrupt(self._exchange, self._route.drain):
                 return await self._exchange.piece()
         raise Draining("The bridge is shutting down: from here on nothing was written. Send the rest again.")
@@ -128,8 +129,8 @@ class Upload:
 
     async def _write(self, lines: Sequence[Line]) -> None:
         for at in range(0, len(lines), WINDOW):
-            window = lines[at : at + WINDOW]
-            await self._answer(await self._outcomes(window))
+            await self._send()
+            self._answer(await self._outcomes(lines[at : at + WINDOW]))
 
     async def _outcomes(self, lines: Sequence[Line]) -> Sequence[Outcome]:
         many = self._route.many
@@ -143,16 +144,24 @@ class Upload:
     def _item(self, line: Line) -> Request | ProxyError:
         return line if isinstance(line, ProxyError) else self._head.item(line)
 
-    async def _answer(self, outcomes: Sequence[Outcome]) -> None:
-        results = b"".join([item(index, outcome) + b"\n" for index, outcome in enumerate(outcomes, self._count)])
+    def _answer(self, outcomes: Sequence[Outcome]) -> None:
+        self._results += b"".join([item(index, each) + b"\n" for index, each in enumerate(outcomes, self._count)])
         self._count += len(outcomes)
-        if not self._exchange.status:
-            await self._exchange.begin(207, HEAD)
-        await self._in_time(self._exchange.write(results))
+
+    async def _send(self) -> None:
+        if self._results:
+            await self._begin()
+            results, self._results = self._results, b""
+            await self._in_time(self._exchange.write(results))
 
     async def _finish(self) -> None:
-        await self._exchange.end()
+        await self._begin()
+        await self._exchange.end(self._results)
         await self._exchange.connection.drained()
+
+    async def _begin(self) -> None:
+        if not self._exchange.status:
+            await self._exchange.begin(207, HEAD)
 
     async def _in_time(self, sending: Awaitable[None]) -> None:
         """Raises ClientGone for a client that does not read, and ends it."""

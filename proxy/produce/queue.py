@@ -16,6 +16,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
+from math import inf
 
 from proxy.clock import now_s, wall_ms
 from proxy.errors import NotWritten, OutcomeUnknown, ProxyError, RecordTooLarge, Unprocessable
@@ -51,6 +52,7 @@ class PartitionQueue:
         self._in_flight: list[Entry] = []
         self._task: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._looks_s = inf  # when it fires
         self._loop = asyncio.get_running_loop()
 
     def __repr__(self) -> str:
@@ -83,7 +85,8 @@ class PartitionQueue:
         entry = Entry(record, size_bytes, deadline_s, self._loop.create_future())
         self._waiting.append(entry)
         self.waiting_bytes += size_bytes
-        self._watch(deadline_s)
+        if deadline_s < self._looks_s:
+            self._watch(deadline_s)
         if self._task is None:
             self._task = self._loop.create_task(self._send_all(), name=f"produce {self.partition}")
         return entry.receipt
@@ -191,21 +194,20 @@ class PartitionQueue:
     # ---- deadlines
 
     def _watch(self, deadline_s: float) -> None:
-        """See that the timer fires at this deadline or before."""
+        """See that the timer fires at this deadline, which is before the one it had."""
         if self._timer is not None:
-            if self._timer.when() <= deadline_s:
-                return
             self._timer.cancel()
         self._timer = self._loop.call_at(deadline_s, self._expire)
+        self._looks_s = deadline_s
 
     def _unwatch(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-            self._timer = None
+        self._timer, self._looks_s = None, inf
 
     def _expire(self) -> None:
         """Answer what is past its deadline, by where it is, and look again at the next deadline."""
-        self._timer = None
+        self._timer, self._looks_s = None, inf
         now = now_s() + 0.001  # the loop's timers are that coarse: what fires early is due
         topic = self.partition.topic
         for entry in self._in_flight:

@@ -47,7 +47,7 @@ class ProduceQueues:
                 await self._topics.find(name, deadline)
         queued = [self._try_to_put(record, deadline.at_s) for record in records]
         try:
-            return [each if isinstance(each, ProxyError) else await _outcome(each) for each in queued]
+            return await _outcomes(queued)
         except BaseException:
             _let_go(queued)
             raise
@@ -115,16 +115,20 @@ def _refuse(record: Record, topic: Topic, size_bytes: int) -> None:
         )
 
 
-async def _outcome(receipt: "Future[Receipt]") -> Receipt | ProxyError:
-    """What becomes of a queued record. One error may stand for a whole batch, so it is not raised for each."""
-    if not receipt.done():
-        with contextlib.suppress(ProxyError):
-            await receipt
-    error = receipt.exception()
-    if error is None:
-        return receipt.result()
-    assert isinstance(error, ProxyError)
-    return error
+async def _outcomes(queued: "Sequence[Future[Receipt] | ProxyError]") -> list[Receipt | ProxyError]:
+    """What becomes of each. One error may stand for a whole batch, so it is not raised again for each record."""
+    outcomes: list[Receipt | ProxyError] = []
+    for each in queued:
+        if isinstance(each, ProxyError):
+            outcomes.append(each)
+            continue
+        if not each.done():
+            with contextlib.suppress(ProxyError):
+                await each
+        error = each.exception()
+        assert error is None or isinstance(error, ProxyError)
+        outcomes.append(error or each.result())
+    return outcomes
 
 
 def _let_go(queued: "Sequence[Future[Receipt] | ProxyError]") -> None:

@@ -6,7 +6,7 @@ import pytest
 from proxy import errors
 from proxy.clock import Deadline
 from proxy.errors import NotWritten, ProxyError
-from proxy.http.items import ItemWriter, item, step, worth_retrying
+from proxy.http.items import ItemWriter, Outcome, item, step, worth_retrying
 from proxy.observe.metrics import Metrics
 from proxy.record import Receipt, Record
 from proxy.routes.recipe import RecordRecipe
@@ -62,7 +62,13 @@ def test_an_item_says_a_bounded_amount() -> None:
 
 
 def test_unknown_is_not_worth_retrying_and_not_written_is() -> None:
-    outcomes = [WRITTEN, errors.OutcomeUnknown("?"), NotWritten("!"), errors.FieldMissing("x"), errors.KafkaAway("-")]
+    outcomes: list[Outcome] = [
+        WRITTEN,
+        errors.OutcomeUnknown("?"),
+        NotWritten("!"),
+        errors.FieldMissing("x"),
+        errors.KafkaAway("-"),
+    ]
     assert worth_retrying(outcomes) == [2, 4]
 
 
