@@ -10,10 +10,13 @@ from tests.load.stats import Ratio
 STRETCH = 1.25
 OVER_MINIMAL = 1.25
 OVER_GO = {"64": 1.5, "256": 2.0}  # by connections
+OVER_GO_BATCH = 2.0
 OVER_GO_READING = 2.0
 START_S = 1.0
 IDLE_MB = 90.0
 GROWTH = 1.1  # what a thousand routes may cost more than one: the noise of a round, nothing that grows
+
+FORMS = {"array": "a JSON array", "ndjson": "NDJSON"}  # of many records in one request
 
 Results = dict[str, Any]
 
@@ -41,7 +44,7 @@ class Aim:
 
 def aims(results: Results) -> list[Aim]:
     """One for each aim whose both sides were measured."""
-    found = [*_produce(results.get("produce", {})), *_reading(results)]
+    found = [*_produce(results.get("produce", {})), *_batch(results.get("batch", {})), *_reading(results)]
     return [*found, *_start(results.get("start", {})), *_routes(results.get("routes", {}))]
 
 
@@ -62,6 +65,11 @@ def _produce(by_connections: Results) -> Iterator[Aim]:
         yield from _cost(what, OVER_MINIMAL, "(b)", ratio(rounds, "bridge", "minimal"))
         if connections in OVER_GO:
             yield from _cost(what, OVER_GO[connections], "(c)", ratio(rounds, "bridge", "go"))
+
+
+def _batch(by_form: Results) -> Iterator[Aim]:
+    for form, rounds in by_form.items():
+        yield from _cost(f"many records as {FORMS[form]}", OVER_GO_BATCH, "(c)", ratio(rounds, "bridge", "go"))
 
 
 def connections_as_text(count: str) -> str:

@@ -27,6 +27,11 @@ def stock(topic: str, path: str = STOCK, store: str = "{path.store}") -> Route:
     return {"route": f"POST {path}", "produce": {"topic": topic, "key": store + ":{body.sku}"}}
 
 
+def many(topic: str) -> Route:
+    """The full route, for many records in one request."""
+    return {"route": f"POST {STOCK}", "produce": {"topic": topic, "key": "{path.store}:{body.sku}", "batch": True}}
+
+
 def feed(topic: str) -> Route:
     return {"route": "GET /feed", "consume": {"topics": [topic], "from": "latest"}}
 

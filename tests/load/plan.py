@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-SECTIONS = ("produce", "drain", "sse", "start", "routes")
+SECTIONS = ("produce", "batch", "drain", "sse", "start", "routes")
 WAYS = ("position", "group")  # to drain: the client keeps its place, or a group's acks do
 
 
@@ -15,6 +15,8 @@ class Plan:
     rounds: int = 5
     warmup_s: float = 0.5
     window_s: float = 2.0
+    batch_connections: int = 16
+    batch_rounds: int = 4
     drain_records: int = 200_000
     drain_rounds: int = 3
     sse_clients: int = 100
@@ -30,6 +32,7 @@ QUICK = Plan(
     rounds=2,
     warmup_s=0.2,
     window_s=0.7,
+    batch_rounds=2,
     drain_records=50_000,
     drain_rounds=1,
     sse_events=100,

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from tests.load.aims import aims, connections_as_text, ratio
+from tests.load.aims import FORMS, aims, connections_as_text, ratio
+from tests.load.loader.payload import RECORDS
 from tests.load.plan import WAYS, Plan
 from tests.load.stats import Spread
 
@@ -35,6 +36,8 @@ def report(results: Results, plan: Plan, go_missing: str | None, failures: Seque
         lines.append(f"(c) {go_missing}")
     for connections, rounds in results.get("produce", {}).items():
         lines += _produce(connections, rounds, plan) if rounds else []
+    for form, rounds in results.get("batch", {}).items():
+        lines += _batch(form, rounds, plan) if rounds else []
     if rounds := results.get("drain"):
         lines += _drain(rounds, plan)
     if rounds := results.get("sse"):
@@ -97,6 +100,23 @@ def _produce(connections: str, results: Results, plan: Plan) -> list[str]:
         for name, rounds in results.items()
     ]
     return table(title, ("", "requests/s", "p50 ms", "p99 ms", CPU, "× (b)", "× (c)"), rows)
+
+
+def _batch(form: str, results: Results, plan: Plan) -> list[str]:
+    rounds_of = f"{connections_as_text(str(plan.batch_connections))}, {plan.batch_rounds} rounds, {_busy(results)}"
+    title = f"POST of {RECORDS} records of 250 bytes as {FORMS[form]} ({rounds_of})"
+    rows = [
+        (
+            LABELS[name],
+            spread(rounds, "per_s", 0),
+            middle(rounds, "p50_ms"),
+            middle(rounds, "p99_ms"),
+            spread(rounds, "cpu_s_per_10k", 3),
+            _times(results, name, "go"),
+        )
+        for name, rounds in results.items()
+    ]
+    return table(title, ("", "records/s", "p50 ms", "p99 ms", CPU + " records", "× (c)"), rows)
 
 
 def _drain(results: Results, plan: Plan) -> list[str]:

@@ -21,6 +21,18 @@ Round = dict[str, Any]  # what the loader measured in one round, or a reading of
 Rounds = dict[str, list[Round]]  # by candidate
 
 
+@dataclass(frozen=True, slots=True)
+class Payload:
+    """What a request carries (`loader/payload.py`): so many records, answered with `status` (None: the candidate's)."""
+
+    name: str
+    records: int
+    status: int | None = None
+
+
+ONE = Payload("one", 1)
+
+
 class NoFigure(Exception):
     """A round without a figure: the message says what the server did instead."""
 
@@ -69,7 +81,7 @@ class Session:
         measured: Round = orjson.loads(result)
         return measured
 
-    async def post(self, candidate: Candidate, server: Server, connections: int) -> Round:
+    async def post(self, candidate: Candidate, server: Server, connections: int, payload: Payload = ONE) -> Round:
         """One round of POSTs; afterwards the topic must have as many more records as were answered.
 
         Raises:
@@ -80,12 +92,13 @@ class Session:
             server,
             "closed_loop",
             path=candidate.path,
-            expected_status=candidate.status,
+            payload=payload.name,
+            expected_status=payload.status or candidate.status,
             connections=connections,
             warmup_s=self.plan.warmup_s,
             window_s=self.plan.window_s,
         )
-        expected = measured["answers_in_all"] if candidate.topic else 0
+        expected = measured["answers_in_all"] * payload.records if candidate.topic else 0
         if wrong := what_is_wrong(measured, expected, await self._written(candidate) - before):
             raise NoFigure(wrong)
         return measured
@@ -137,5 +150,5 @@ def what_is_wrong(measured: Round, answered: int, written: int) -> str | None:
     if not measured["answers"]:
         return "no answer within the round"
     if answered != written:
-        return f"{answered} requests were answered as written, but the topic has {written} more records"
+        return f"{answered} records were answered as written, but the topic has {written} more records"
     return None

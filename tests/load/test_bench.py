@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.kafka.cluster import Kafka
+from tests.load.aims import FORMS
 from tests.load.bench import MEASURES
 from tests.load.candidates import build_go
 from tests.load.plan import WAYS, Plan
@@ -17,6 +18,8 @@ SHORT = Plan(
     rounds=1,
     warmup_s=0.1,
     window_s=0.2,
+    batch_connections=4,
+    batch_rounds=1,
     drain_records=3_000,
     drain_rounds=1,
     sse_clients=5,
@@ -40,6 +43,9 @@ async def test_every_candidate_gives_every_figure(kafka: Kafka, tmp_path: Path) 
         results = {section: await measure(session) for section, measure in MEASURES.items()}
     assert session.failures == []
     assert [set(rounds) for rounds in results["produce"].values()] == [{"bridge", "bare", "minimal", "go"}] * 2
+    assert {form: set(rounds) for form, rounds in results["batch"].items()} == {
+        form: {"bridge", "go"} for form in FORMS
+    }
     assert set(results["drain"]) == {f"{name}-{way}" for name in ("bridge", "go") for way in WAYS}
     assert {name: rounds[0]["delivered_share"] for name, rounds in results["sse"].items()} == {"bridge": 1, "go": 1}
     assert set(results["start"]) == {"bridge", "minimal", "go"}

@@ -1,6 +1,7 @@
 // A minimal REST-to-Kafka bridge with net/http and franz-go: the reference that the bench measures the real bridge by.
 //
-//	POST /stores/{store}/stock  one record, answered after the acknowledgement of all in-sync replicas
+//	POST /stores/{store}/stock  one record, answered after the acknowledgement of all in-sync replicas; of a JSON array
+//	                            each element, of NDJSON each line, answered a window at a time while the body arrives
 //	GET  /drain?max=1000        the next records of the topic; with -group, POST /drain/ack commits what was read
 //	GET  /feed                  every new record to every client, as Server-Sent Events
 //
@@ -8,6 +9,8 @@
 package main
 
 import (
+	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"flag"
@@ -67,25 +70,123 @@ func newWriter() *writer {
 }
 
 func (w *writer) ServeHTTP(out http.ResponseWriter, in *http.Request) {
+	if in.Header.Get("Content-Type") == "application/x-ndjson" {
+		w.writeLines(out, in)
+		return
+	}
 	body, err := io.ReadAll(in.Body)
 	if err != nil {
 		http.Error(out, err.Error(), http.StatusBadRequest)
 		return
 	}
-	var fields struct {
-		Sku string `json:"sku"`
+	if len(body) > 0 && body[0] == '[' {
+		w.writeArray(out, in, body)
+		return
 	}
-	if err := json.Unmarshal(body, &fields); err != nil {
+	record, err := w.record(in, body)
+	if err != nil {
 		http.Error(out, err.Error(), http.StatusBadRequest)
 		return
 	}
-	key := in.PathValue("store") + ":" + fields.Sku
-	record := &kgo.Record{Topic: *topic, Key: []byte(key), Value: body}
 	if err := w.client.ProduceSync(in.Context(), record).FirstErr(); err != nil {
 		http.Error(out, err.Error(), http.StatusServiceUnavailable)
 		return
 	}
 	answer(out, http.StatusCreated, receipt{record.Topic, record.Partition, record.Offset, record.Timestamp.UnixMilli()})
+}
+
+func (w *writer) record(in *http.Request, body []byte) (*kgo.Record, error) {
+	var fields struct {
+		Sku string `json:"sku"`
+	}
+	if err := json.Unmarshal(body, &fields); err != nil {
+		return nil, err
+	}
+	key := in.PathValue("store") + ":" + fields.Sku
+	return &kgo.Record{Topic: *topic, Key: []byte(key), Value: body}, nil
+}
+
+// ---- many records in one request
+
+const window = 256 // lines that are written together
+
+type item struct {
+	Index     int   `json:"index"`
+	Status    int   `json:"status"`
+	Partition int32 `json:"partition"`
+	Offset    int64 `json:"offset"`
+}
+
+// write answers with one item a body. What cannot be read or written has a status and no place.
+func (w *writer) write(in *http.Request, bodies [][]byte, first int) []item {
+	items := make([]item, len(bodies))
+	var pending sync.WaitGroup
+	for i, body := range bodies {
+		items[i].Index = first + i
+		record, err := w.record(in, body)
+		if err != nil {
+			items[i].Status = http.StatusBadRequest
+			continue
+		}
+		pending.Add(1)
+		w.client.Produce(in.Context(), record, func(r *kgo.Record, err error) {
+			defer pending.Done()
+			if err != nil {
+				items[i].Status = http.StatusServiceUnavailable
+				return
+			}
+			items[i].Status, items[i].Partition, items[i].Offset = http.StatusCreated, r.Partition, r.Offset
+		})
+	}
+	pending.Wait()
+	return items
+}
+
+func (w *writer) writeArray(out http.ResponseWriter, in *http.Request, body []byte) {
+	var elements []json.RawMessage
+	if err := json.Unmarshal(body, &elements); err != nil {
+		http.Error(out, err.Error(), http.StatusBadRequest)
+		return
+	}
+	bodies := make([][]byte, len(elements))
+	for i, element := range elements {
+		bodies[i] = element
+	}
+	items := w.write(in, bodies, 0)
+	status := http.StatusCreated
+	for _, one := range items {
+		if one.Status != http.StatusCreated {
+			status = http.StatusMultiStatus
+		}
+	}
+	answer(out, status, map[string]any{"items": items, "retry": []int{}})
+}
+
+func (w *writer) writeLines(out http.ResponseWriter, in *http.Request) {
+	out.Header().Set("Content-Type", "application/x-ndjson")
+	out.WriteHeader(http.StatusMultiStatus)
+	flusher := http.NewResponseController(out)
+	flusher.EnableFullDuplex()
+	results := json.NewEncoder(out)
+	lines := bufio.NewReaderSize(in.Body, 64*1024)
+	var bodies [][]byte
+	for count := 0; ; {
+		line, err := lines.ReadBytes('\n')
+		if line = bytes.TrimRight(line, "\r\n"); len(line) > 0 {
+			bodies = append(bodies, line)
+		}
+		if len(bodies) == window || err != nil || (len(bodies) > 0 && lines.Buffered() == 0) {
+			for _, one := range w.write(in, bodies, count) {
+				results.Encode(one)
+			}
+			flusher.Flush()
+			count += len(bodies)
+			bodies = bodies[:0]
+		}
+		if err != nil {
+			return
+		}
+	}
 }
 
 func answer(out http.ResponseWriter, status int, body any) {

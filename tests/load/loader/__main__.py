@@ -13,7 +13,7 @@ import uvloop
 from tests.load.loader.closed_loop import closed_loop
 from tests.load.loader.drain import drain
 from tests.load.loader.http1 import WrongAnswer
-from tests.load.loader.payload import stock_requests
+from tests.load.loader.payload import PAYLOADS
 from tests.load.loader.stream import stream
 from tests.load.usage import cpu_s
 
@@ -23,7 +23,8 @@ async def do(job: str, pid: int, **details: Any) -> dict[str, Any]:
     server_cpu_s = partial(cpu_s, pid)
     match job:
         case "closed_loop":
-            return await closed_loop(requests=stock_requests(details.pop("path")), cpu_s=server_cpu_s, **details)
+            requests = PAYLOADS[details.pop("payload")](details.pop("path"))
+            return await closed_loop(requests=requests, cpu_s=server_cpu_s, **details)
         case "drain":
             return await drain(cpu_s=server_cpu_s, **details)
         case "stream":

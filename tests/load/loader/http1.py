@@ -12,12 +12,12 @@ class WrongAnswer(Exception):
     """The server answered with something no figure can be made of."""
 
 
-def request(method: str, target: str, body: bytes = b"", **headers: str) -> bytes:
+def request(method: str, target: str, body: bytes = b"", media: str = "application/json", **headers: str) -> bytes:
     """A complete HTTP/1.1 request. A header's name has `_` where HTTP has `-`."""
     lines = [f"{method} {target} HTTP/1.1", "Host: 127.0.0.1"]
     lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
     if body:
-        lines += ["Content-Type: application/json", f"Content-Length: {len(body)}"]
+        lines += [f"Content-Type: {media}", f"Content-Length: {len(body)}"]
     return "\r\n".join([*lines, "\r\n"]).encode() + body
 
 

@@ -94,7 +94,7 @@ def test_a_record_that_is_missing_from_the_topic_spoils_the_round() -> None:
     assert what_is_wrong(sound, 12, 12) is None
     wrong = what_is_wrong(sound, 12, 11)
     assert wrong is not None
-    assert "12 requests were answered as written, but the topic has 11 more" in wrong
+    assert "12 records were answered as written, but the topic has 11 more" in wrong
 
 
 def test_a_round_without_an_answer_is_no_figure() -> None:
