@@ -25,6 +25,7 @@ from proxy.consume.group import GroupSession, GroupSettings
 from proxy.consume.readers import Readers
 from proxy.consume.token import Signer
 from proxy.endpoints import FeedKey, GroupKey, Services, all_topics, feed_keys, group_keys, key_hashes
+from proxy.http.bounds import Bounds
 from proxy.http.dispatch import Dispatcher
 from proxy.http.protocol import Policy
 from proxy.kafka.connection import KafkaSettings
@@ -33,7 +34,6 @@ from proxy.kafka.partitioner import HASHES
 from proxy.kafka.producer import Producer
 from proxy.kafka.tail import Tail
 from proxy.kafka.topics import Topics
-from proxy.limits.gate import Gate, Streams
 from proxy.observe import logs
 from proxy.observe.loop import watch_loop
 from proxy.observe.metrics import Metrics, Sample, Snapshot
@@ -84,8 +84,7 @@ class Bridge:
             submitter=self._queues,
             groups=self._groups,
             feeds=self._feeds,
-            gate=Gate(config.limits.in_flight, config.limits.in_flight_bytes),
-            streams=Streams(config.limits.streams),
+            bounds=Bounds(config),
             drain=asyncio.get_running_loop().create_future(),
         )
         self.http.table = self._services.table(config)
@@ -138,7 +137,7 @@ class Bridge:
         old, self._config = self._config, new
         self._topics.watch(all_topics(new))
         self._queues.hash_of = key_hashes(new, HASHES)
-        self._limit(new)
+        self._policy.follow(new.limits)
         logs.configure(new.observe.log_format, new.observe.log_level)
         self.http.table = self._services.table(new)
         self._keep(self._groups.keep(group_keys(new)))
@@ -146,13 +145,6 @@ class Bridge:
         changed = list(changes(old, new))
         log.info("reloaded", changes=len(changed))
         return changed
-
-    def _limit(self, config: Config) -> None:
-        limits, gate = config.limits, self._services.gate
-        gate.limit, gate.limit_bytes = limits.in_flight, limits.in_flight_bytes
-        self._services.streams.limit = limits.streams
-        self._policy.max_head_bytes = limits.max_header_bytes
-        self._policy.head_timeout_s = limits.header_timeout_ms / 1000
 
     # ---- what the admin side sees (`Operations`)
 
@@ -177,6 +169,7 @@ class Bridge:
     def _samples(self) -> Iterator[Sample]:
         yield Sample("stepbridge_ready", {}, self.serving)
         yield Sample("stepbridge_kafka_up", {}, self._topics.state().reachable)
+        yield from self._services.bounds.samples()
         yield from status.produce_samples(self._queues)
         yield from status.group_samples(self.groups())
 

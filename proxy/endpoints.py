@@ -11,15 +11,16 @@ from proxy.consume.group import GroupSession
 from proxy.consume.readers import Readers
 from proxy.http.ack import AckEndpoint
 from proxy.http.batch import BatchEndpoint
+from proxy.http.bounds import Bounds
 from proxy.http.consume import ConsumeEndpoint
-from proxy.http.dispatch import Endpoint
+from proxy.http.dispatch import Endpoint, Handler
 from proxy.http.encoding import MAX_ZSTD_UPLOADS
 from proxy.http.feed import FeedPoll, FeedStreaming
 from proxy.http.group import GroupPoll, GroupStreaming
 from proxy.http.items import ItemWriter
 from proxy.http.ndjson import NdjsonEndpoint
 from proxy.http.produce import ProduceEndpoint
-from proxy.limits.gate import Gate, Streams
+from proxy.limits.gate import Gate
 from proxy.observe.metrics import Metrics, RouteMetrics
 from proxy.routes.recipe import RecordRecipe
 from proxy.routes.table import RouteTable
@@ -55,56 +56,56 @@ class Services:
     submitter: Submitter
     groups: Readers[GroupKey, GroupSession]
     feeds: Readers[FeedKey, Feed]
-    gate: Gate
-    streams: Streams
+    bounds: Bounds
     drain: "asyncio.Future[None]"
-    zstd_uploads: Gate = field(default_factory=lambda: Gate(MAX_ZSTD_UPLOADS, 0, "streams of zstd"))
+    zstd_uploads: Gate = field(default_factory=lambda: Gate(MAX_ZSTD_UPLOADS, 0, "streams of zstd", "zstd_uploads"))
 
     def table(self, config: Config) -> RouteTable[Endpoint]:
         """Every route of the file. Readers that are new to it are started."""
+        self.bounds.follow(config)
         return RouteTable.build(entry for route in config.routes for entry in self._entries(route, config))
 
     def _entries(self, route: Route, config: Config) -> Iterator[tuple[str, str, Endpoint]]:
         """(method, path, endpoint) of the route, and of its acks where it has them."""
         metrics = self.metrics.route(route.name)
+        for method, path, handle in self._handlers(route, config, metrics):
+            yield method, path, Endpoint(route.name, self.bounds.limited(route, handle), metrics)
+
+    def _handlers(self, route: Route, config: Config, metrics: RouteMetrics) -> Iterator[tuple[str, str, Handler]]:
         if route.produce:
-            handle = self._produce(route, route.produce, config, metrics)
-            yield route.method, route.path, Endpoint(route.name, handle, metrics)
+            yield route.method, route.path, self._produce(route, route.produce, config, metrics)
         elif route.consume and route.consume.group:
             session = self.groups.get(GroupKey.of(route.consume))
-            read = self._group(route.consume, session, metrics)
-            yield route.method, route.path, Endpoint(route.name, read, metrics)
+            yield route.method, route.path, self._group(route.consume, session, metrics)
             if route.ack_path:
-                ack = AckEndpoint(session, self.gate, config.limits.max_body_bytes)
-                yield "POST", route.ack_path, Endpoint(route.name, ack, metrics)
+                yield "POST", route.ack_path, AckEndpoint(session, self.bounds.gate, config.limits.max_body_bytes)
         elif route.consume:
-            yield route.method, route.path, Endpoint(route.name, self._feed(route.consume, metrics), metrics)
+            yield route.method, route.path, self._feed(route.consume, metrics)
 
     def _produce(self, route: Route, produce: Produce, config: Config, metrics: RouteMetrics) -> ProduceEndpoint:
         limits = config.limits
         recipe = RecordRecipe.compile(route)
         max_body_bytes = route.limits.max_body_bytes or limits.max_body_bytes
         timeout_s = produce.timeout_ms / 1000
-        own = Gate(route.limits.in_flight or limits.in_flight, limits.in_flight_bytes, f"route {route.name}")
-        gates = (self.gate, own)
-        common = (recipe, self.submitter, gates, metrics, max_body_bytes, timeout_s)
+        gate = self.bounds.gate_of(route)
+        common = (recipe, self.submitter, gate, metrics, max_body_bytes, timeout_s)
         if not produce.batch:
             return ProduceEndpoint(*common)
         many = ItemWriter(recipe, self.submitter, metrics, timeout_s)
-        ndjson = NdjsonEndpoint(many, gates, self.streams, self.zstd_uploads, max_body_bytes, self.drain)
+        ndjson = NdjsonEndpoint(many, gate, self.bounds.streams, self.zstd_uploads, max_body_bytes, self.drain)
         return BatchEndpoint(*common, many, ndjson)
 
     def _group(self, consume: Consume, session: GroupSession, metrics: RouteMetrics) -> ConsumeEndpoint:
         is_auto, values_only = consume.ack == "auto", consume.shape == "values"
         poll = GroupPoll(session, is_auto, values_only, metrics, self.drain)
         stream = GroupStreaming(session, is_auto, values_only, consume.heartbeat_ms / 1000, metrics, self.drain)
-        return ConsumeEndpoint(poll, stream, self.streams)
+        return ConsumeEndpoint(poll, stream, self.bounds.streams)
 
     def _feed(self, consume: Consume, metrics: RouteMetrics) -> ConsumeEndpoint:
         feed, values_only = self.feeds.get(frozenset(consume.topics)), consume.shape == "values"
         poll = FeedPoll(feed, consume.from_, values_only, metrics, self.drain)
         stream = FeedStreaming(feed, consume.from_, values_only, consume.heartbeat_ms / 1000, metrics, self.drain)
-        return ConsumeEndpoint(poll, stream, self.streams)
+        return ConsumeEndpoint(poll, stream, self.bounds.streams)
 
 
 def group_keys(config: Config) -> set[GroupKey]:

@@ -141,10 +141,15 @@ class BodyTimeout(ProxyError):
 
 
 class NotNow(ProxyError):
+    """`limit` names the bound that was met, in the words of the metrics; "" if it was none."""
+
     status, code, title = 503, "unavailable", "Not now"
 
-    def __init__(self, detail: str, *, retry_after_s: int | None = 1, **rest: Any) -> None:
+    def __init__(self, detail: str, *, retry_after_s: int | None = 1, limit: str = "", **rest: Any) -> None:
         super().__init__(detail, retry_after_s=retry_after_s, **rest)
+        self.limit = limit
+        if limit:
+            self.extra = {**self.extra, "limit": limit}
 
 
 class NotWritten(NotNow):
@@ -169,6 +174,10 @@ class KafkaForbids(NotNow):
 
 class Overloaded(NotNow):
     code, title = "overloaded", "Too much is in flight"
+
+
+class RateLimited(NotNow):
+    status, code, title = 429, "rate_limited", "Too many requests"
 
 
 class TooManyStreams(NotNow):

@@ -78,7 +78,8 @@ def serve(path: Path, overrides: Overrides) -> int:
 
 
 async def _run(path: Path, config: Config, overrides: Overrides, public: socket.socket, admin: socket.socket) -> int:
-    policy = Policy(config.limits.max_header_bytes, config.limits.header_timeout_ms / 1000)
+    policy = Policy()
+    policy.follow(config.limits)
     stop = Stop()
     bridge = Bridge(config, lambda: overrides.on(load(path)), policy)
     servers = Server(bridge.http, policy), Server(bridge.admin, Policy())

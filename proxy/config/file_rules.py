@@ -7,6 +7,7 @@ from typing import Any
 from proxy.config.mistake import Fault
 from proxy.config.model import Admin, Consume, Limits, RouteLimits, Server
 from proxy.config.outline import RouteOutline, mapping, routes, section
+from proxy.config.rate_rules import rates_make_sense
 
 Data = Mapping[str, Any]
 
@@ -40,6 +41,10 @@ def bodies_fit_in_flight(data: Data) -> Iterator[Fault]:
         if own and own.max_body_bytes and own.max_body_bytes > limits.in_flight_bytes:
             path = (*route.path, "limits", "max_body_bytes")
             yield Fault(path, f"is more than limits.in_flight_bytes ({limits.in_flight_bytes})")
+        largest = own and (own.max_body_bytes or limits.max_body_bytes)
+        if own and largest and own.in_flight_bytes and own.in_flight_bytes < largest:
+            path = (*route.path, "limits", "in_flight_bytes")
+            yield Fault(path, f"is less than one body may have (max_body_bytes, {largest})")
 
 
 def names_are_unique(data: Data) -> Iterator[Fault]:
@@ -104,6 +109,7 @@ FILE_RULES = (
     strangers_need_auth,
     ports_differ,
     bodies_fit_in_flight,
+    rates_make_sense,
     names_are_unique,
     routes_do_not_collide,
     groups_agree,

@@ -12,9 +12,8 @@ _KEYS = {
     "kafka": ("internal", "security"),
     "server": ("workers", "tls"),
     "admin": ("tls",),
-    "limits": ("rate",),
     "routes.*": ("upstream", "migrate", "auth", "cors"),
-    "routes.*.limits": ("rate", "in_flight_bytes", "streams"),
+    "routes.*.limits": ("streams",),
     "routes.*.consume": ("max_deliveries", "dead_letter", "order", "max_in_flight", "commit", "filter"),
     "routes.*.response": ("spooled",),
 }

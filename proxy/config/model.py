@@ -26,6 +26,7 @@ from proxy.config.values import (
     Milliseconds,
     NumericTemplate,
     Port,
+    RateText,
     RouteName,
     RouteText,
     Secrets,
@@ -89,6 +90,19 @@ class Admin(Section):
     port: Port = Field(default=9090, description="Port of health, metrics and control; 0 takes a free one.")
 
 
+class Rates(Section):
+    total: RateText | None = Field(
+        default=None, description="Requests of all clients together: 1000/s, 6000/min, 100/s burst 500."
+    )
+    client: RateText | None = Field(default=None, description="Requests of each client.")
+    by: Template | None = Field(
+        default=None, description="Template of what a client is; without it, or the field it names, its address."
+    )
+    clients: Count = Field(
+        default=10_000, description="Clients counted at one time; beyond it a new one is held by `total` alone."
+    )
+
+
 class Limits(Section):
     max_body_bytes: Bytes = Field(default=1_048_576, description="Largest request body; beyond it 413.")
     max_header_bytes: Bytes = Field(
@@ -97,9 +111,11 @@ class Limits(Section):
     header_timeout_ms: Milliseconds = Field(
         default=10_000, description="Time for a request's head to arrive; then 408."
     )
+    body_timeout_ms: Milliseconds = Field(default=30_000, description="Longest pause within a body; then 408.")
     in_flight: Count = Field(default=1_024, description="Produce requests at one time; beyond it 503.")
     in_flight_bytes: Bytes = Field(default=67_108_864, description="Their bodies together; beyond it 503.")
     streams: Count = Field(default=10_000, description="Open streams and waiting polls; beyond it 503.")
+    rate: Rates | None = Field(default=None, description="How often requests may come, over all routes; beyond it 429.")
 
 
 class Drain(Section):
@@ -190,6 +206,8 @@ class RouteLimits(Section):
     in_flight: Count | None = Field(
         default=None, description="This route's requests at one time; else the common limit."
     )
+    in_flight_bytes: Bytes | None = Field(default=None, description="Their bodies together; else the common limit.")
+    rate: Rates | None = Field(default=None, description="How often its requests may come, beside the common rate.")
 
 
 class Route(Section):

@@ -7,6 +7,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
 from proxy.config.later import NOT_IN_THIS_VERSION
 from proxy.config.pattern import Pattern
+from proxy.config.rate import parse_rate
 
 _SERVERS_OWN = ("connection", "content-length", "date", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade")
 
@@ -81,6 +82,11 @@ def _answer_header(value: str) -> str:
     return value
 
 
+def _rate(value: str) -> str:
+    parse_rate(value)
+    return " ".join(value.split())
+
+
 def _value(value: Any) -> Any:
     if value not in (None, "{body}"):
         raise ValueError(f"a value template is {NOT_IN_THIS_VERSION}: write null (a tombstone), or leave it out")
@@ -105,6 +111,7 @@ RouteText = Annotated[str, AfterValidator(_route)]
 RouteName = Annotated[str, AfterValidator(_route_name)]
 HeaderName = Annotated[str, AfterValidator(_header_name)]
 AnswerHeader = Annotated[str, AfterValidator(_answer_header)]
+RateText = Annotated[str, AfterValidator(_rate)]
 Template = str
 NumericTemplate = Annotated[Template, BeforeValidator(_number_as_text, json_schema_input_type=int | str)]
 Value = Annotated[Literal["{body}"] | None, BeforeValidator(_value)]

@@ -29,6 +29,7 @@ class AckEndpoint:
 
     async def __call__(self, exchange: Exchange) -> None:
         body = await exchange.body(self.max_body_bytes, self.gate)
+        self.gate.take(len(body))
         try:
             ack = read_ack(body)
             done = await self.session.acknowledge(

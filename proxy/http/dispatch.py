@@ -6,9 +6,9 @@ One place renders errors (STYLE, "Raise; one place answers"); one place counts a
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from proxy.errors import ProxyError
+from proxy.errors import NotNow, ProxyError
 from proxy.http.exchange import ClientGone, Exchange, Receive, Scope, Send
-from proxy.observe.logs import logger
+from proxy.observe.logs import Seldom, logger
 from proxy.observe.metrics import NO_ROUTE, Metrics, RouteMetrics
 from proxy.routes.table import RouteTable
 
@@ -32,6 +32,7 @@ class Dispatcher:
     def __init__(self, table: RouteTable[Endpoint], metrics: Metrics) -> None:
         self.table = table
         self._unmatched = metrics.route(NO_ROUTE)
+        self._seldom = Seldom()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = Exchange(scope, receive, send)
@@ -50,10 +51,17 @@ class Dispatcher:
             log.error("request_failed", route=name, request_id=exchange.request_id, exc=exc)
             await self._refuse(exchange, ProxyError("The bridge failed; its log has the reason."), name)
 
-    @staticmethod
-    async def _refuse(exchange: Exchange, error: ProxyError, name: str) -> None:
+    async def _refuse(self, exchange: Exchange, error: ProxyError, name: str) -> None:
+        if isinstance(error, NotNow) and error.limit:
+            self._note(error, name, exchange.metrics)
         if not exchange.status:
             await exchange.refuse(error)
             return
         # The answer had begun: it can only be broken off, which uvicorn does with an answer left incomplete.
         log.warning("answer_broken_off", route=name, request_id=exchange.request_id, code=error.code)
+
+    def _note(self, error: NotNow, name: str, metrics: RouteMetrics | None) -> None:
+        if metrics is not None:
+            metrics.limited(error.limit)
+        if self._seldom(f"{name} {error.limit}"):
+            log.warning("limit_reached", route=name, limit=error.limit, detail=error.detail)

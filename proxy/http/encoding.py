@@ -121,32 +121,20 @@ def decoder_for(headers: Sequence[tuple[bytes, bytes]]) -> Decoder | None:
 
 
 async def expanded_body(exchange: Exchange, limit_bytes: int, gate: Gate) -> bytes:
-    """As `Exchange.body`, expanded if it is compressed: the limit and the gate are for what it expands to as well.
+    """As `Exchange.body`, expanded if it is compressed: the limit is for what it expands to as well.
 
     Also raises UnsupportedEncoding, BadEncoding, ExpandsTooMuch.
     """
     decoder = decoder_for(exchange.headers)
     body = await exchange.body(limit_bytes, gate)
-    if decoder is None:
-        return body
-    try:
-        return _expanded(body, decoder, limit_bytes, gate)
-    finally:
-        gate.give(len(body))
+    return body if decoder is None else _expanded(body, decoder, limit_bytes)
 
 
-def _expanded(body: bytes, decoder: Decoder, limit_bytes: int, gate: Gate) -> bytes:
+def _expanded(body: bytes, decoder: Decoder, limit_bytes: int) -> bytes:
     expanded = bytearray()
-    held = 0
-    try:
-        for piece in decoder.pieces(body):
-            if len(expanded) + len(piece) > limit_bytes:
-                raise too_large(limit_bytes)
-            gate.take(len(piece))
-            held += len(piece)
-            expanded += piece
-        decoder.finish()
-    except BaseException:
-        gate.give(held)
-        raise
+    for piece in decoder.pieces(body):
+        if len(expanded) + len(piece) > limit_bytes:
+            raise too_large(limit_bytes)
+        expanded += piece
+    decoder.finish()
     return bytes(expanded)

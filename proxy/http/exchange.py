@@ -54,6 +54,7 @@ class Exchange:
         "connection",
         "headers",
         "metrics",
+        "more_headers",
         "path",
         "request_id",
         "scope",
@@ -70,6 +71,7 @@ class Exchange:
         self.started_s = now_s()
         self.status = 0  # of the answer; 0 until it has begun
         self.metrics: RouteMetrics | None = None
+        self.more_headers: Headers = ()  # of the answer, whatever it will be
         self.request_id = self._id()
         self._receive = receive
         self._send = send
@@ -87,10 +89,10 @@ class Exchange:
         return self._by_name.get(name)
 
     async def body(self, limit_bytes: int, gate: Gate) -> bytes:
-        """The whole body. Its bytes are taken from the gate as they arrive: give them back with `gate.give`.
+        """The whole body. While it arrives the gate counts its bytes; once it is here, whoever goes on with it does.
 
-        Raises TooLarge while it is still arriving, Overloaded, Malformed for one that breaks off (ClientGone if the
-        client went with it). Nothing is held by the gate after a raise.
+        Raises TooLarge while it is still arriving, Overloaded, and what broke it off: BodyTimeout, Malformed, or
+        ClientGone if the client went with it.
         """
         declared = self.header(b"content-length")
         if declared is not None and int(declared) > limit_bytes:
@@ -100,28 +102,22 @@ class Exchange:
             return await self._received(limit_bytes, gate)
         if len(body) > limit_bytes:
             raise too_large(limit_bytes)
-        gate.take(len(body))
         return body
 
     async def _received(self, limit_bytes: int, gate: Gate) -> bytes:
         """The body, piece by piece."""
         body = bytearray()
         try:
-            message = await self._receive()
-            while message["type"] == "http.request":
-                piece = message["body"]
+            more = True
+            while more:
+                piece, more = await self.piece()
                 if len(body) + len(piece) > limit_bytes:
                     raise too_large(limit_bytes)
-                gate.take(len(piece))
+                gate.arrive(len(piece))
                 body += piece
-                if not message.get("more_body"):
-                    return bytes(body)
-                message = await self._receive()
-        except BaseException:
-            gate.give(len(body))
-            raise
-        gate.give(len(body))
-        raise ClientGone
+            return bytes(body)
+        finally:
+            gate.arrived(len(body))
 
     async def piece(self) -> tuple[bytes, bool]:
         """The next piece of a body that is not read as a whole, and whether more of it comes.
@@ -158,7 +154,7 @@ class Exchange:
         self.status = status
         if self.metrics is not None:
             self.metrics.answered(status, now_s() - self.started_s)
-        return [(b"x-request-id", self.request_id.encode()), *headers]
+        return [(b"x-request-id", self.request_id.encode()), *self.more_headers, *headers]
 
     async def write(self, piece: bytes) -> None:
         """A piece of the body. Waits while the client reads too slowly."""

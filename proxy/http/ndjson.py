@@ -13,8 +13,8 @@ its results; one that leaves them lying is ended when an answer has waited for `
 """
 
 import asyncio
-from collections.abc import Awaitable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Awaitable, Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 from proxy.clock import Deadline
@@ -42,7 +42,7 @@ class NdjsonEndpoint:
     """What the uploads of one route have in common."""
 
     many: ItemWriter
-    gates: tuple[Gate, Gate]  # of all routes, and of this one
+    gate: Gate
     streams: Streams
     zstd: Gate  # uploads that hold a window to expand with
     max_line_bytes: int
@@ -52,7 +52,7 @@ class NdjsonEndpoint:
         self.many.recipe.admit(head)
         upload = Upload(self, exchange, head)
         metrics = self.many.metrics
-        with self.streams, _entered(*[self.zstd] * upload.holds_window):
+        with self.streams, self.zstd.entered() if upload.holds_window else nullcontext():
             metrics.open_streams += 1
             try:
                 await upload.run()
@@ -136,9 +136,9 @@ class Upload:
         many = self._route.many
         deadline = Deadline.after(many.timeout_s)
         try:
-            with _entered(*self._route.gates):
+            with self._route.gate.entered():
                 return await many.write([self._item(line) for line in lines], deadline)
-        except Overloaded as error:  # raised by the gates only: nothing of these lines was written
+        except Overloaded as error:  # raised by the gate only: nothing of these lines was written
             return await many.write([error] * len(lines), deadline)
 
     def _item(self, line: Line) -> Request | ProxyError:
@@ -177,22 +177,12 @@ class Upload:
 
     def _hold(self, size_bytes: int) -> Overloaded | None:
         try:
-            self._route.gates[0].take(size_bytes)
+            self._route.gate.arrive(size_bytes)
         except Overloaded as error:
             return error
         self._held += size_bytes
         return None
 
     def _let_go(self, *, keep_bytes: int) -> None:
-        self._route.gates[0].give(self._held - keep_bytes)
+        self._route.gate.arrived(self._held - keep_bytes)
         self._held = keep_bytes
-
-
-@contextmanager
-def _entered(*gates: Gate) -> Iterator[None]:
-    """One more in each. Raises Overloaded, and is in none then."""
-    with ExitStack() as stack:
-        for gate in gates:
-            gate.enter()
-            stack.callback(gate.leave)
-        yield

@@ -19,29 +19,24 @@ class ProduceEndpoint:
 
     recipe: RecordRecipe
     submitter: Submitter
-    gates: tuple[Gate, Gate]  # of all routes, and of this one
+    gate: Gate
     metrics: RouteMetrics
     max_body_bytes: int
     timeout_s: float
 
     async def __call__(self, exchange: Exchange) -> None:
-        common, own = self.gates
+        gate = self.gate
+        gate.check()
         if exchange.header(b"content-encoding") is None:
-            body = await exchange.body(self.max_body_bytes, common)
+            body = await exchange.body(self.max_body_bytes, gate)
         else:
-            body = await expanded_body(exchange, self.max_body_bytes, common)
+            body = await expanded_body(exchange, self.max_body_bytes, gate)
+        size_bytes = len(body)
+        gate.enter(size_bytes)
         try:
-            common.enter()
-            try:
-                own.enter()
-                try:
-                    await self.produce(exchange, Request(exchange.path, exchange.query_string, exchange.headers, body))
-                finally:
-                    own.leave()
-            finally:
-                common.leave()
+            await self.produce(exchange, Request(exchange.path, exchange.query_string, exchange.headers, body))
         finally:
-            common.give(len(body))
+            gate.leave(size_bytes)
 
     async def produce(self, exchange: Exchange, request: Request) -> None:
         """Write what was let in, and answer."""

@@ -24,6 +24,7 @@ import httptools
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
+from proxy.config.model import Limits
 from proxy.errors import BodyTimeout, HeadersTooLarge, HeaderTimeout, Malformed, ProxyError
 from proxy.http.problem import problem_answer, render
 
@@ -45,6 +46,11 @@ class Policy:
     head_timeout_s: float = 10.0
     body_timeout_s: float = 30.0  # between two pieces
     close: bool = False  # every answer is its connection's last
+
+    def follow(self, limits: Limits) -> None:
+        self.max_head_bytes = limits.max_header_bytes
+        self.head_timeout_s = limits.header_timeout_ms / 1000
+        self.body_timeout_s = limits.body_timeout_ms / 1000
 
 
 def protocol_class(policy: Policy) -> type["BridgeProtocol"]:

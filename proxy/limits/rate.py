@@ -11,6 +11,7 @@ holds, and nobody who keeps within bounds is refused for the sake of strangers.
 """
 
 from collections import OrderedDict
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 from math import ceil
 
@@ -33,14 +34,14 @@ class Rate:
 
 
 class Meters:
-    """One rate, held against each client by itself; the clients are told apart by `who`, any text."""
+    """One rate, held against each client by itself; the clients are told apart by `who`."""
 
     def __init__(self, rate: Rate, limit: int = 1) -> None:
         """`limit`: how many clients are remembered."""
         self.rate = rate
         self.uncounted = 0  # requests let through because the clients remembered were too many
         self._limit = limit
-        self._full_at_s: OrderedDict[str, float] = OrderedDict()  # who was served last stands last
+        self._full_at_s: OrderedDict[Hashable, float] = OrderedDict()  # who was served last stands last
 
     def __repr__(self) -> str:
         return f"<Meters {self.rate.requests} in {self.rate.period_s} s, {len(self)} clients>"
@@ -48,7 +49,7 @@ class Meters:
     def __len__(self) -> int:
         return len(self._full_at_s)
 
-    def wait_s(self, who: str, now_s: float) -> float:
+    def wait_s(self, who: Hashable, now_s: float) -> float:
         """0.0 if a request may come now, else how long until it may. Changes nothing."""
         owed_s = self._full_at_s.get(who, 0.0) - now_s
         if owed_s < 0.0:
@@ -56,22 +57,23 @@ class Meters:
         early_s = owed_s + self.rate.interval_s - self.rate.tolerance_s
         return early_s if early_s > ROUNDING_S else 0.0
 
-    def count(self, who: str, now_s: float) -> None:
-        """A request came that `wait_s` let through."""
+    def count(self, who: Hashable, now_s: float) -> bool:
+        """A request came that `wait_s` let through. False if there was no room to remember its client."""
         full_at_s = self._full_at_s
         known = full_at_s.get(who)
         if known is None and not self._make_room(now_s):
             self.uncounted += 1
-            return
+            return False
         full_at_s[who] = (now_s if known is None or known < now_s else known) + self.rate.interval_s
         full_at_s.move_to_end(who)
+        return True
 
-    def left(self, who: str, now_s: float) -> int:
+    def left(self, who: Hashable, now_s: float) -> int:
         """How many requests may come at once now."""
         owed_s = max(0.0, self._full_at_s.get(who, 0.0) - now_s)
         return max(0, int((self.rate.tolerance_s - owed_s + ROUNDING_S) / self.rate.interval_s))
 
-    def reset_s(self, who: str, now_s: float) -> int:
+    def reset_s(self, who: Hashable, now_s: float) -> int:
         """Whole seconds until the burst is there again; if nothing is left, until the next request may come."""
         return ceil(self.wait_s(who, now_s) or max(0.0, self._full_at_s.get(who, 0.0) - now_s))
 

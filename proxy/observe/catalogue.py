@@ -51,6 +51,25 @@ FAMILIES = (
         "seconds",
     ),
     Family("stepbridge_requests_in_flight", Kind.GAUGE, _ROUTE, "Requests being worked on, waiting polls included."),
+    Family(
+        "stepbridge_limited_total",
+        Kind.COUNTER,
+        ("route", "limit"),
+        "Requests refused at a limit, and which: `in_flight`, `in_flight_bytes`, `streams`, `rate` and `client_rate` "
+        "for those of all routes, with `route_` before it for a route's own.",
+    ),
+    Family(
+        "stepbridge_rate_clients",
+        Kind.GAUGE,
+        ("route", "limit"),
+        "Clients that a rate remembers. Route `(all)`: the rate of all routes.",
+    ),
+    Family(
+        "stepbridge_rate_uncounted_total",
+        Kind.COUNTER,
+        ("route", "limit"),
+        "Requests that a rate let through uncounted, since it remembered as many clients as it may.",
+    ),
     Family("stepbridge_open_streams", Kind.GAUGE, _ROUTE, "SSE and NDJSON streams that are open."),
     # records
     Family(

@@ -81,6 +81,22 @@ def configure(form: Form = "auto", level: str = "info", stream: TextIO | None = 
     logging.getLogger("uvicorn.access").disabled = True
 
 
+class Seldom:
+    """Says yes once in `every_s` for each word: on the hot path even a line that is held back costs too much."""
+
+    def __init__(self, every_s: float = 10.0) -> None:
+        self._every_s = every_s
+        self._next_s: dict[str, float] = {}
+
+    def __call__(self, word: str) -> bool:
+        """`word` is one of ours, so there are few."""
+        now = now_s()
+        if now < self._next_s.get(word, 0.0):
+            return False
+        self._next_s[word] = now + self._every_s
+        return True
+
+
 class Repeats(logging.Filter):
     """Lets the same warning through once in `every_s`; the next one says in `suppressed` how many were held back.
 

@@ -77,13 +77,14 @@ class RouteMetrics:
     `in_flight` and `open_streams` are plain numbers; whoever raises one lowers it in a `finally`.
     """
 
-    __slots__ = ("_delivered", "_produced", "_request_s", "_statuses", "in_flight", "open_streams")
+    __slots__ = ("_delivered", "_limited", "_produced", "_request_s", "_statuses", "in_flight", "open_streams")
 
     def __init__(self) -> None:
         self.in_flight = 0
         self.open_streams = 0
         self._statuses: defaultdict[int, int] = defaultdict(int)
         self._request_s = Distribution()
+        self._limited: defaultdict[str, int] = defaultdict(int)
         self._produced: defaultdict[str, Tally] = defaultdict(Tally)
         self._delivered = Tally()
 
@@ -91,6 +92,10 @@ class RouteMetrics:
         """The answer to a request begins, `seconds` after its head was read."""
         self._statuses[status] += 1
         self._request_s.observe(seconds)
+
+    def limited(self, limit: str) -> None:
+        """A request was refused at this limit (a word of ours)."""
+        self._limited[limit] += 1
 
     def produced(self, outcome: str, records: int, size_bytes: int, seconds: float | None = None) -> None:
         """Records came to an end: `written`, `not_written`, `unknown`, or `refused` for what the request itself lacked.
@@ -120,6 +125,8 @@ class RouteMetrics:
         snapshot.distributions["stepbridge_request_seconds"][route,] = self._request_s.copy()
         for status, count in self._statuses.items():
             snapshot.numbers["stepbridge_requests_total"][route, str(status)] = count
+        for limit, count in self._limited.items():
+            snapshot.numbers["stepbridge_limited_total"][route, limit] = count
         for outcome, tally in self._produced.items():
             snapshot.numbers["stepbridge_records_total"][route, "in", outcome] = tally.records
             snapshot.numbers["stepbridge_bytes_total"][route, "in", outcome] = tally.size_bytes

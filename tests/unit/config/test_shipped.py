@@ -24,6 +24,7 @@ from proxy.config.model import (
     Limits,
     Observe,
     Produce,
+    Rates,
     Response,
     Route,
     RouteLimits,
@@ -44,11 +45,13 @@ SECTIONS: dict[KeyPath, type[BaseModel]] = {
     ("server",): Server,
     ("admin",): Admin,
     ("limits",): Limits,
+    ("limits", "rate"): Rates,
     ("drain",): Drain,
     ("observe",): Observe,
     (*ROUTE_0, "produce"): Produce,
     (*ROUTE_0, "response"): Response,
     (*ROUTE_0, "limits"): RouteLimits,
+    (*ROUTE_0, "limits", "rate"): Rates,
     (*ROUTE_1, "consume"): Consume,
 }
 UNITS = {"_ms": "Milliseconds.", "_bytes": "Bytes."}

@@ -70,6 +70,9 @@ class Batching:
     port: int = 0
     drain: "asyncio.Future[None]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
+    def __post_init__(self) -> None:
+        self.own.outer = self.gate
+
     @contextlib.asynccontextmanager
     async def serve(self) -> AsyncIterator["Batching"]:
         async with served(Dispatcher(self._table(), self.metrics), Policy()) as self.port:
@@ -79,9 +82,9 @@ class Batching:
         metrics = self.metrics.route("b")
         made = recipe(self.response, batch=True, **self.produce)
         many = ItemWriter(made, self.submitter, metrics, self.timeout_s)
-        gates = (self.gate, self.own)
-        ndjson = NdjsonEndpoint(many, gates, self.streams, self.zstd, self.max_body_bytes, self.drain)
-        batch = BatchEndpoint(made, self.submitter, gates, metrics, self.max_body_bytes, self.timeout_s, many, ndjson)
+        gate = self.own
+        ndjson = NdjsonEndpoint(many, gate, self.streams, self.zstd, self.max_body_bytes, self.drain)
+        batch = BatchEndpoint(made, self.submitter, gate, metrics, self.max_body_bytes, self.timeout_s, many, ndjson)
         return RouteTable.build([("POST", "/b/{store}", Endpoint("b", batch, metrics))])
 
     @property
