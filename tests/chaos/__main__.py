@@ -18,8 +18,8 @@ from pathlib import Path
 import uvloop
 
 from tests.chaos.faults import schedule
-from tests.chaos.report import report
-from tests.chaos.run import Plan, run
+from tests.chaos.report import report, summary
+from tests.chaos.run import Plan, Round, run
 from tests.kafka.jars import Missing
 
 RECORDS = 100_000
@@ -32,31 +32,30 @@ def main() -> int:
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             seeds = range(arguments.seed, arguments.seed + arguments.rounds)
-            clean = [runner.run(_round(seed, arguments.records, keep=arguments.keep)) for seed in seeds]
+            rounds = [runner.run(_round(seed, arguments.records, keep=arguments.keep)) for seed in seeds]
     except Missing as missing:
         print(missing, file=sys.stderr)
         return 1
     except asyncio.CancelledError:
         print("Interrupted.", file=sys.stderr)
         return 130
-    if len(clean) > 1:
-        print(f"{sum(clean)} of {len(clean)} seeds are clean.")
-    return 0 if all(clean) else 1
+    if len(rounds) > 1:
+        print(summary(rounds))
+    return 0 if all(one.verdict.is_clean for one in rounds) else 1
 
 
-async def _round(seed: int, records: int, *, keep: bool) -> bool:
+async def _round(seed: int, records: int, *, keep: bool) -> Round:
     _end_cleanly_on_signals()
     lasts_s = records / PER_S
     directory = Path(tempfile.mkdtemp(prefix=f"stepbridge-chaos-{seed}-"))
+    print(f"Seed {seed}: {records} records in {lasts_s:.0f} s or a quarter longer; logs in {directory}", flush=True)
     one = await run(Plan(seed, records, lasts_s, schedule(seed, lasts_s)), directory)
     print(report(one))
     print(f"  again: make chaos SEED={seed} RECORDS={records}")
+    print(flush=True)
     if one.verdict.is_clean and not keep:
         shutil.rmtree(directory)
-    else:
-        print(f"  all logs, what was told and what was found: {directory}")
-    print(flush=True)
-    return one.verdict.is_clean
+    return one
 
 
 def _end_cleanly_on_signals() -> None:

@@ -1,6 +1,6 @@
 """A round as text: what was sent, told and found, what must be zero, and what was done to whom when."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from tests.chaos.faults import Happened
 from tests.chaos.harms import REPLICA_KINDS
@@ -8,6 +8,7 @@ from tests.chaos.run import Round
 from tests.chaos.stage import BROKERS, REPLICAS
 from tests.chaos.verdict import Outcome
 
+TOLD = (Outcome.WRITTEN, Outcome.NOT_WRITTEN, Outcome.UNKNOWN)
 CASES_SHOWN = 10  # of each kind of lie
 WIDTH = 44
 
@@ -16,9 +17,23 @@ def report(one: Round) -> str:
     return "\n".join([*_head(one), *_schedule(one), *_counts(one), *_zeros(one)])
 
 
+def summary(rounds: Sequence[Round]) -> str:
+    """One line a round, as a table in Markdown."""
+    heads = ("seed", "faults", "sent", *TOLD, "found", *rounds[0].verdict.lies, "longest silence")
+    rows = [heads, tuple("---:" for _ in heads), *(_row(one) for one in rounds)]
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def _row(one: Round) -> tuple[str, ...]:
+    verdict = one.verdict
+    told = [verdict.told[outcome] for outcome in TOLD]
+    counts = [one.plan.seed, len(one.happened), verdict.sent, *told, verdict.found, *map(len, verdict.lies.values())]
+    return (*map(str, counts), f"{verdict.silence.lasts_s:.1f} s")
+
+
 def _head(one: Round) -> Iterator[str]:
     plan = one.plan
-    yield f"Seed {plan.seed}: {plan.clients} clients, {REPLICAS} replicas, {BROKERS} brokers, {one.lasted_s:.0f} s"
+    yield f"  {plan.clients} clients, {REPLICAS} replicas, {BROKERS} brokers, {one.lasted_s:.0f} s"
 
 
 def _schedule(one: Round) -> Iterator[str]:
@@ -39,7 +54,7 @@ def _counts(one: Round) -> Iterator[str]:
     verdict = one.verdict
     yield ""
     yield _line("sent", verdict.sent)
-    for outcome in (Outcome.WRITTEN, Outcome.NOT_WRITTEN, Outcome.UNKNOWN):
+    for outcome in TOLD:
         yield _line(f"answered {outcome}", verdict.told[outcome])
     yield _line("found in the log", verdict.found)
     yield _line("  of them unknown to their clients", verdict.unknown_found)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.chaos.faults import KINDS, Happened, schedule
-from tests.chaos.report import report
+from tests.chaos.report import report, summary
 from tests.chaos.run import Plan, Round
 from tests.chaos.verdict import Found, Outcome, Place, Told, judge
 
@@ -40,7 +40,9 @@ def test_a_report_tells_what_happened_and_what_must_be_zero(log: list[Found], li
     tracks = schedule(1, 20)
     verdict = judge([Told("a", "k", Outcome.WRITTEN, 1.0, PLACE)], log, lasted_s=20)
     happened = [Happened(tracks[0][0], 2, 1.5, 4.5)]
-    text = report(Round(Plan(1, 1, 20, tracks), verdict, happened, events=Counter(), lasted_s=20.0))
-    lines = [" ".join(each.split()) for each in text.splitlines()]
+    one = Round(Plan(1, 1, 20, tracks), verdict, happened, events=Counter(), lasted_s=20.0)
+    lines = [" ".join(each.split()) for each in report(one).splitlines()]
     assert line in lines
     assert f"1.5 {tracks[0][0].lasts_s:.1f} 4.5 {tracks[0][0].kind}: broker 2" in lines
+    zeros = " | ".join([line[-1], *"00000"])
+    assert f"| 1 | 1 | 1 | 1 | 0 | 0 | {len(log)} | {zeros} | 19.0 s |" in summary([one])

@@ -88,4 +88,4 @@ async def test_a_rolling_restart_fails_no_request_of_a_client_with_one_retry(
     copies = Counter(json.loads(record.value or b"")["id"] for record in await consume_all(topic))
     assert copies.keys() == set(one.answered)
     assert {name for name, count in copies.items() if count > 1} <= set(one.broken)
-    assert len(one.broken) <= REPLICAS, "a drain asks its clients to leave before it hangs up"
+    assert len(one.broken) <= 1, "a drain asks its clients to leave; only who sends at that very moment is unlucky"
