@@ -34,7 +34,7 @@ async def upload(batching: Batching) -> AsyncIterator[Upload]:
     """An upload to it that has begun."""
     one = await Upload.begin(batching.port)
     yield one
-    one.client.close()
+    one.client.abort()
 
 
 # ---- lines in, results out
@@ -243,7 +243,7 @@ async def test_a_client_that_never_reads_its_results_is_not_read_for_ever_and_en
         async with asyncio.timeout(30):
             with pytest.raises(ConnectionError):
                 await send_for_ever()
-        upload.client.close()
+        upload.client.abort()
         assert sent < 10_000_000  # what sockets and buffers hold; a result is a hundred times its line
         await until(lambda: batching.is_idle)
 
