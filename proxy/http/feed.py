@@ -86,17 +86,26 @@ class FeedStreaming:
         frame = self._frame(media)
         name = f"{media} {self.values_only}"
         heartbeat = SSE_HEARTBEAT if media == SSE else NDJSON_HEARTBEAT
-        while True:
-            try:
-                async with asyncio.timeout(self.heartbeat_s):
-                    events = await cursor.next(STREAM_RECORDS)
-            except TimeoutError:
-                await exchange.write(heartbeat)
-            except Gone as gone:
-                await exchange.write(_gap(media, gone, cursor.position))
-            else:
-                await exchange.write(b"".join([_framed(event, name, frame) for event in events]))
-                self.metrics.delivered(len(events), size_bytes(events))
+        following: asyncio.Task[Sequence[FeedEvent]] | None = None
+        try:
+            while True:
+                following = following or asyncio.create_task(cursor.next(STREAM_RECORDS))
+                done, _ = await asyncio.wait([following], timeout=self.heartbeat_s)
+                if not done:  # and it goes on: a step through the log may take longer than a heartbeat
+                    await exchange.write(heartbeat)
+                    continue
+                step, following = following, None
+                try:
+                    events = step.result()
+                except Gone as gone:
+                    await exchange.write(_gap(media, gone, cursor.position))
+                else:
+                    await exchange.write(b"".join([_framed(event, name, frame) for event in events]))
+                    self.metrics.delivered(len(events), size_bytes(events))
+        finally:
+            if following is not None:
+                following.cancel()
+                await asyncio.wait([following])
 
     def _frame(self, media: str) -> Callable[[FeedEvent], bytes]:
         data = bare if self.values_only else envelope

@@ -369,6 +369,7 @@ async def kill(producer: AIOKafkaProducer) -> None:
     producer._closed = True
     task = producer._sender.sender_task
     if task is not None:
+        task.remove_done_callback(producer._sender._fail_all)  # it trips over what is done here by hand
         task.cancel()
     for connection in list(producer.client._conns.values()):
         connection.close()
