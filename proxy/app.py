@@ -131,8 +131,8 @@ class Bridge:
             new = self._reread()
         except ConfigMistakes as exc:
             log.warning("reload_refused", mistakes=len(exc.mistakes))
-            for number, mistake in enumerate(exc.mistakes, 1):
-                log.warning(f"mistake_{number}", what=str(mistake))
+            for mistake in exc.mistakes:
+                log.warning("mistake " + str(mistake))  # in the event itself: no two lines are the same, none is held back
             raise
         old, self._config = self._config, new
         self._topics.watch(all_topics(new))
