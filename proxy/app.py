@@ -132,7 +132,8 @@ class Bridge:
         except ConfigMistakes as exc:
             log.warning("reload_refused", mistakes=len(exc.mistakes))
             for mistake in exc.mistakes:
-                log.warning("mistake " + str(mistake))  # in the event itself: no two lines are the same, none is held back
+                line = f"mistake {mistake}"  # as the event: no two are the same, so none is held back as a repeat
+                log.warning(line)
             raise
         old, self._config = self._config, new
         self._topics.watch(all_topics(new))
