@@ -90,7 +90,7 @@ class Cursor:
             if events:
                 return events
             if self._place is not None:
-                await self._source.arrival()
+                await self._arrival()
 
     def _tell_lost(self) -> None:
         lost, self._lost = self._lost, None
@@ -107,13 +107,13 @@ class Cursor:
         """Take a place in the ring, if it has all that follows and is known to continue what was read."""
         ring = self._source.ring
         self._relayout(ring.layout)
-        reached = self._reached(ring.floor)
+        reached = ring.reduce(self._reached(ring.floor))
         place = ring.place(reached)
         if place is None:
             return False
         if self._trusts != ring.generation and (ring.is_short_of(reached) or differs(place, self._layout, reached)):
             return False  # the log will tell
-        self._place, self._trusts = place, ring.generation
+        self._place, self._marks, self._trusts = place, reached, ring.generation
         self._skips = ring.beyond(place, reached)
         self._scanned.clear()
         self._catch_up.forget(self)
@@ -173,6 +173,19 @@ class Cursor:
         chunk = Chunk(self._layout, self._marks, records)
         self._marks = chunk.after
         return chunk.events
+
+    async def _arrival(self) -> None:
+        """Wait at the end of the ring. Ahead of it only for a while: then see whether the log has what was read."""
+        if not self._skips:
+            self._patience = None
+            await self._source.arrival()
+            return
+        self._patience = self._patience or Deadline.after(SETTLE_S)
+        try:
+            async with asyncio.timeout(self._patience.remaining_s()):
+                await self._source.arrival()
+        except TimeoutError:
+            self._place, self._trusts, self._patience = None, -1, None
 
     def _relayout(self, layout: Layout) -> None:
         """Partitions have appeared, or those of a topic that was made anew with fewer are no more."""

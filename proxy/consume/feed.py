@@ -199,6 +199,8 @@ class Feed:
                 records = overlap.admit(await self._tail.fetch(timeout_s=FETCH_S, max_records=FETCH_RECORDS))
                 if records:
                     ring.append(records)
+                ring.scan({partition: self._tail.position(partition) or 0 for partition in at})
+                if records:
                     self._wake()
         except MadeAnew as exc:
             await self._jump(ring, {exc.partition})
@@ -223,7 +225,7 @@ class Feed:
 
     async def _new_ring(self, layout: Layout) -> Ring:
         bounds = await self.bounds(layout.partitions)
-        share = self._ring_records // max(1, len(layout.partitions))
+        share = max(1, self._ring_records // max(1, len(layout.partitions)))  # one at least: to know it again
         known = {p: limits for p, limits in bounds.items() if limits is not ANYWHERE}
         self._ends = {p: end for p, (_, end) in known.items()}
         start = layout.marks({p: Mark(max(begin, end - share)) for p, (begin, end) in known.items()})

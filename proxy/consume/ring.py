@@ -10,7 +10,7 @@ The ring's law: from `floor` up to `tip` every record is in it.
 
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import NamedTuple
 
@@ -76,7 +76,7 @@ class Chunk:
 
 
 class Place(NamedTuple):
-    """Where a reader is in the ring: before this event of this chunk."""
+    """Where a reader is in the ring: before this event of this chunk, or behind its last."""
 
     chunk: Chunk
     event: int
@@ -87,6 +87,7 @@ class Ring:
 
     def __init__(self, layout: Layout, start: Marks, *, max_records: int, max_bytes: int) -> None:
         self.generation = 0  # goes up when what comes does not continue what was there
+        self._scanned: Mapping[Partition, int] = {}
         self._max_records = max_records
         self._max_bytes = max_bytes
         self._chunks = deque([Chunk(layout, start)])
@@ -112,6 +113,18 @@ class Ring:
         """Records that continue `tip`, in order per partition."""
         self._link(Chunk(self.layout, self.tip, records))
 
+    def scan(self, scanned: Mapping[Partition, int]) -> None:
+        """Up to these offsets there are no records but those appended. Past `tip` where the log has none at its end."""
+        self._scanned = scanned
+
+    def reduce(self, marks: Marks) -> Marks:
+        """Marks beyond the tip, but with no record in between, as the tip itself."""
+        scanned = [self._scanned.get(partition, 0) for partition in self.layout.partitions]
+        return tuple(
+            newest if newest.next_offset < mark.next_offset <= offset else mark
+            for mark, newest, offset in zip(marks, self.tip, scanned, strict=True)
+        )
+
     def grow(self, layout: Layout) -> None:
         """Partitions have appeared: from here on in another layout."""
         self._link(Chunk(layout, layout.marks(self.layout.by_partition(self.tip))))
@@ -119,6 +132,7 @@ class Ring:
     def clear(self, layout: Layout, tip: Marks) -> None:
         """What comes now does not continue what was there: all readers fall out, and check where they are."""
         self.generation += 1
+        self._scanned = {}
         for chunk in self._chunks:
             chunk.evict()
         self._chunks = deque([Chunk(layout, tip)])
@@ -130,23 +144,27 @@ class Ring:
         The chunk found, or later ones, may hold records that the reader has seen: it skips those below its marks.
         `marks` are in the ring's layout.
         """
-        at = [mark.next_offset for mark in marks]
 
         def is_ahead(chunk: Chunk) -> bool:
             """Some of what is before this chunk, the reader has not seen."""
-            return any(mark.next_offset > seen for mark, seen in zip(self._before(chunk), at, strict=True))
+            return _exceeds(self._before(chunk), marks)
 
-        following = bisect_right(self._chunks, False, key=is_ahead)
-        return Place(self._chunks[following - 1], 0) if following else None
+        found = bisect_right(self._chunks, False, key=is_ahead)
+        if not found:
+            return None
+        if found == len(self._chunks) and not _exceeds(self.tip, marks):
+            return Place(self._chunks[-1], len(self._chunks[-1].events))
+        return Place(self._chunks[found - 1], 0)
 
     def beyond(self, place: Place, marks: Marks) -> set[Partition]:
         """The partitions of which `marks` are further on than the place: up to there, their records were seen."""
-        before = zip(self.layout.partitions, self._before(place.chunk), marks, strict=True)
-        return {partition for partition, there, mark in before if mark.next_offset > there.next_offset}
+        there = self._before(place.chunk) if place.event == 0 else self.tip
+        pairs = zip(self.layout.partitions, there, marks, strict=True)
+        return {partition for partition, here, mark in pairs if mark.next_offset > here.next_offset}
 
     def is_short_of(self, marks: Marks) -> bool:
         """Some of `marks` are further on than all there is."""
-        return any(mark.next_offset > newest.next_offset for mark, newest in zip(marks, self.tip, strict=True))
+        return _exceeds(marks, self.tip)
 
     def _before(self, chunk: Chunk) -> Marks:
         """The position before a chunk, in the layout of now."""
@@ -163,6 +181,11 @@ class Ring:
             self._records -= len(oldest.events)
             self._bytes -= oldest.size_bytes
             oldest.evict()
+
+
+def _exceeds(marks: Marks, others: Marks) -> bool:
+    """Some partition is further on."""
+    return any(mark.next_offset > other.next_offset for mark, other in zip(marks, others, strict=True))
 
 
 def differs(place: Place, layout: Layout, marks: Marks) -> set[Partition]:

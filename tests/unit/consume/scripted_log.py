@@ -134,12 +134,12 @@ class ScriptedTail:
 
     async def fetch(self, *, timeout_s: float, max_records: int) -> Sequence[Fetched]:
         await self._reach()
-        if self._has_missed and not self.is_stuck:
-            raise KafkaAway("A topic that is read is missing.")
         found = self._read(max_records)
         if not found:
             await self._log.wait(min(timeout_s, IDLE_S))
             found = self._read(max_records)
+        if self._has_missed and not self.is_stuck:
+            raise KafkaAway("A topic that is read is missing.")
         return found
 
     def position(self, partition: Partition) -> int | None:
