@@ -54,18 +54,19 @@ class SharedBridge:
     async def add(self, *routes: Route) -> None:
         """Put routes in force beside those that are there."""
         self._routes += routes
-        await self._reload()
+        await self.restore()
 
     async def clear(self) -> None:
         """Take all routes of a test away again."""
         if self._routes:
             self._routes = []
-            await self._reload()
+            await self.restore()
 
     def _config(self) -> str:
         return config(self._kafka, *self._known, *self._routes, **self._sections)
 
-    async def _reload(self) -> None:
+    async def restore(self) -> None:
+        """Put the file in force that holds its routes, whatever a test has put there."""
         self.process.write_config(self._config())
         async with client(self.admin_url) as admin:
             answer = await admin.post("/admin/reload")

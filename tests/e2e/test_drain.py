@@ -35,7 +35,7 @@ async def has_begun(running: Bridge) -> bool:
 # ---- under load
 
 
-@pytest.mark.parametrize("delay_ms", [0, 500])
+@pytest.mark.parametrize("delay_ms", [pytest.param(0, marks=pytest.mark.long), 500])
 async def test_under_load_every_request_is_answered_or_was_never_taken(
     delay_ms: int, bridge: StartBridge, kafka: Kafka, name: str, consume_all: ConsumeAll
 ) -> None:
@@ -96,10 +96,11 @@ async def test_from_the_signal_on_it_is_unready_but_serves_and_asks_clients_to_g
 # ---- those who wait, and those who send
 
 
-async def test_polls_and_streams_end_cleanly(bridge: StartBridge, kafka: Kafka, name: str) -> None:
+async def test_polls_streams_and_idle_connections_end_cleanly(bridge: StartBridge, kafka: Kafka, name: str) -> None:
     await kafka.create_topic(name)
     await write(kafka, name, b"0")
     running = await bridge(config(kafka, consume("GET /r", name, group=name, lease_ms=60_000)))
+    silent = await Client.connect(running.port)
     async with Reader(running.base_url, "/r") as reader:
         assert await reader.take(1) == [0]
         polling = [asyncio.create_task(reader.poll(wait_s=60)) for _ in range(3)]
@@ -114,6 +115,8 @@ async def test_polls_and_streams_end_cleanly(bridge: StartBridge, kafka: Kafka, 
                 await answer.aread()  # raises unless the last chunk came
         assert [(await each).records for each in polling] == [[], [], []]
         assert await stopping == 0
+    assert await silent.rest() == b""
+    silent.close()
 
 
 async def test_a_stream_that_was_ended_goes_on_at_the_next_bridge(bridge: StartBridge, kafka: Kafka, name: str) -> None:
@@ -153,19 +156,6 @@ async def test_a_body_that_is_still_arriving_is_waited_for(bridge: StartBridge, 
     assert [record.value for record in await kafka.consume_all(name)] == [b"other", b"halfhalf"]
 
 
-async def test_idle_connections_hold_nothing_up(bridge: StartBridge, kafka: Kafka, name: str) -> None:
-    await kafka.create_topic(name)
-    running = await bridge(config(kafka, produce("POST /w", name)))
-    silent = await Client.connect(running.port)
-    async with client(running.base_url) as http:
-        assert (await http.post("/w")).status_code == 201
-        began_s = time.monotonic()
-        assert await running.stop() == 0
-        assert time.monotonic() - began_s < 4
-    assert await silent.rest() == b""
-    silent.close()
-
-
 async def test_what_does_not_end_in_time_is_cut_off_and_the_exit_code_says_so(
     bridge: StartBridge, kafka: Kafka, name: str
 ) -> None:
@@ -192,7 +182,7 @@ async def lingering(bridge: StartBridge, kafka: Kafka, name: str) -> Bridge:
     return await bridge(config(kafka, produce("POST /w", name), drain=draining(60_000)))
 
 
-@pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("second", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.long)])
 async def test_a_second_signal_ends_it_at_once(second: signal.Signals, lingering: Bridge) -> None:
     lingering.signal(signal.SIGTERM)
     await until(lambda: has_begun(lingering))

@@ -227,7 +227,7 @@ async def test_heartbeats_keep_a_quiet_stream_alive(feed: Feed) -> None:
 # ---- at another replica, after a restart
 
 
-@pytest.mark.parametrize("how", ["another", "SIGTERM", "SIGKILL"])
+@pytest.mark.parametrize("how", ["another", pytest.param("SIGTERM", marks=pytest.mark.long), "SIGKILL"])
 async def test_a_position_holds_at_every_replica(
     how: str, bridge: StartBridge, kafka: Kafka, shared: SharedBridge
 ) -> None:
@@ -247,6 +247,7 @@ async def test_a_position_holds_at_every_replica(
     assert sorted(value_of(event) for event in before + after) == list(range(20))
 
 
+@pytest.mark.long
 async def test_positions_are_said_to_end_with_a_restart_where_no_secret_is_configured(
     bridge: StartBridge, kafka: Kafka, topic: str
 ) -> None:
