@@ -84,6 +84,28 @@ _SCHEMAS: Json = {
         "anyOf": [{"required": ["accept"]}, {"required": ["release"]}],
     },
     "Acked": _object(("accepted", "released"), accepted=_WHOLE, released=_WHOLE),
+    "BatchItem": _object(
+        ("index", "status"),
+        index={**_WHOLE, "description": "Which element of the array, or which line (blank ones are not counted)."},
+        status={"type": "integer", "description": "What a request of its own would have been answered; 201: written."},
+        partition=_WHOLE,
+        offset=_WHOLE,
+        step={"enum": ["parse", "template", "schema", "refuse", "queue", "kafka", "bridge"]},
+        code=_text("Stable: what programs switch on."),
+        detail=_text("For people."),
+        errors={"type": "array", "items": ref("schemas", "Mistake")},
+    ),
+    "Batch": _object(
+        ("items", "retry"),
+        items={"type": "array", "items": ref("schemas", "BatchItem")},
+        retry={"type": "array", "items": _WHOLE, "description": "Of what was not written and may be later."},
+    ),
+    "Mistake": _object(
+        ("detail",),
+        pointer=_text("A JSON pointer into the body."),
+        field=_text("What is missing outside the body: header.user-agent."),
+        detail=_STRING,
+    ),
     "Problem": _object(
         ("type", "title", "status", "code", "detail"),
         type=_STRING,
@@ -92,10 +114,7 @@ _SCHEMAS: Json = {
         code=_text("Stable: what programs switch on."),
         detail=_text("For people."),
         request_id=_STRING,
-        errors={
-            "type": "array",
-            "items": _object(("pointer", "detail"), pointer=_text("A JSON pointer into the body."), detail=_STRING),
-        },
+        errors={"type": "array", "items": ref("schemas", "Mistake")},
     ),
 }
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from proxy.admin.openapi_batch import with_batches
 from proxy.admin.openapi_components import Json, ref
 from proxy.admin.openapi_schemas import schema_name
 from proxy.config.media import FORM
@@ -56,7 +57,7 @@ def _produce(route: Route, produce: Produce) -> Json:
     }
     if produce.value is not None:
         described["requestBody"] = {"required": True, "content": _content(route, produce, used)}
-    return described
+    return with_batches(produce, described) if produce.batch else described
 
 
 def _templates(route: Route, produce: Produce) -> Iterator[str]:

@@ -3,12 +3,16 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import orjson
 import pytest
 import schemathesis
 from jsonschema_rs import Draft202012Validator
 
 from proxy.admin.openapi import openapi
 from proxy.config.model import SchemaFile
+from proxy.errors import FieldMissing
+from proxy.http.items import item
+from proxy.record import Receipt
 from tests.unit.admin.scripted import config
 
 Json = dict[str, Any]
@@ -157,6 +161,48 @@ def test_the_answer_is_the_receipt_or_the_routes_own() -> None:
     assert "content" not in empty["204"]
     assert list(text["200"]["content"]) == ["text/plain"]
     assert {"400", "413", "415", "422", "503", "504"} <= set(receipt)
+
+
+def test_a_batch_route_takes_one_or_many_and_answers_each() -> None:
+    produce = {"topic": "orders", "key": "{body.id}", "batch": True}
+    made = document({"route": "POST /orders", "produce": produce})
+    taken, one = content(made), {"type": "object", "required": ["id"]}
+    assert list(taken) == ["application/json", "application/x-www-form-urlencoded", "application/x-ndjson"]
+    many = {"type": "array", "items": one, "minItems": 1}
+    assert taken["application/json"]["schema"] == {"anyOf": [one, many]}
+    assert taken["application/x-ndjson"]["schema"] == one
+    responses = made["paths"]["/orders"]["post"]["responses"]
+    receipt, batch = ({"$ref": f"#/components/schemas/{name}"} for name in ("Receipt", "Batch"))
+    assert responses["201"]["content"]["application/json"]["schema"] == {"anyOf": [receipt, batch]}
+    assert responses["207"]["content"]["application/json"]["schema"] == batch
+    line = responses["207"]["content"]["application/x-ndjson"]["schema"]
+    assert line == {"$ref": "#/components/schemas/BatchItem"}
+
+
+def test_a_batch_route_with_an_answer_of_its_own_keeps_it_for_single_records() -> None:
+    produce = {"topic": "orders", "batch": True, "content_types": ["application/json"]}
+    made = document({"route": "POST /orders", "produce": produce, "response": {"status": 200, "body": "thanks"}})
+    responses = made["paths"]["/orders"]["post"]["responses"]
+    assert list(content(made)) == ["application/json"]
+    assert list(responses["200"]["content"]) == ["text/plain"]
+    assert responses["201"]["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/Batch"}
+
+
+@pytest.mark.parametrize("route", [{"value": None, "key": "{path.id}"}, {}])
+def test_a_batch_of_anything_is_described_all_the_same(route: Json) -> None:
+    produce = {"topic": "orders", "batch": True, **route}
+    made = document({"route": "DELETE /orders/{id}", "produce": produce})
+    assert "application/x-ndjson" in made["paths"]["/orders/{id}"]["delete"]["requestBody"]["content"]
+
+
+def test_a_batchs_answer_is_as_described() -> None:
+    made = document({"route": "POST /orders", "produce": {"topic": "orders", "batch": True}})
+    validator = Draft202012Validator({**made, "$ref": "#/components/schemas/Batch"})
+    failed = FieldMissing("why", errors=[{"pointer": "/id", "detail": "is missing or null"}])
+    items = [orjson.loads(item(0, Receipt("orders", 0, 1, 2))), orjson.loads(item(1, failed))]
+    assert validator.is_valid({"items": items, "retry": [1]})
+    assert not validator.is_valid({"items": [{"index": 0}], "retry": []})
+    assert not validator.is_valid({"items": [{**items[1], "step": "nowhere"}], "retry": []})
 
 
 def test_a_reading_route_offers_its_three_forms_and_a_group_its_acks() -> None:
