@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.chaos.faults import Happened, Track, play
+from tests.chaos.forms import ARRAY, LINES, ONE
 from tests.chaos.load import Client, Pace
 from tests.chaos.stage import TOPIC, Stage
 from tests.chaos.verdict import Found, Told, Verdict, judge
 from tests.chaos.writing import found
 
 CLIENTS = 64
+FORMS = (*[ONE] * 6, ARRAY, LINES)  # of every eight clients
 READ_WITHIN_S = 60.0
 GRACE = 1.25
 
@@ -57,7 +59,7 @@ async def run(plan: Plan, directory: Path) -> Round:
 
 async def _play(stage: Stage, plan: Plan, began_s: float) -> tuple[list[Told], list[Happened]]:
     doors = [replica.door.port for replica in stage.replicas]
-    clients = [Client(number, doors, plan.seed) for number in range(plan.clients)]
+    clients = [Client(n, doors, plan.seed, FORMS[n % len(FORMS)]) for n in range(plan.clients)]
     shares = [len(range(number, plan.records, plan.clients)) for number in range(plan.clients)]
     over = asyncio.Event()
     async with asyncio.TaskGroup() as group:

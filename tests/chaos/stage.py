@@ -26,7 +26,7 @@ HEALS_WITHIN_S = 60.0
 ANSWERS_WITHIN_S = 5.0
 T = TypeVar("T")
 TOPIC = "chaos"
-PATH = "/records"
+PATH, MANY_PATH = "/records", "/batches"
 
 
 class Replica:
@@ -149,17 +149,16 @@ async def eventually(ask: Callable[[], Awaitable[T | None]], within_s: float = H
 
 def config(fronts: Sequence[int]) -> str:
     """The bridge's file, as JSON, which YAML takes."""
-    route = {
-        "route": f"POST {PATH}",
-        "name": "records",
-        "produce": {"topic": TOPIC, "key": "{body.key}", "timeout_ms": TIMEOUT_MS},
-    }
+    produce = {"topic": TOPIC, "key": "{body.key}", "timeout_ms": TIMEOUT_MS}
     return json.dumps(
         {
             "kafka": {"bootstrap_servers": ",".join(f"127.0.0.1:{port}" for port in fronts)},
             "auth": "none",
             "drain": {"delay_ms": 300, "timeout_ms": 5_000},
             "observe": {"log_format": "json"},
-            "routes": [route],
+            "routes": [
+                {"route": f"POST {PATH}", "produce": produce},
+                {"route": f"POST {MANY_PATH}", "produce": {**produce, "batch": True}},
+            ],
         }
     )
