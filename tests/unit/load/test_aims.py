@@ -36,6 +36,7 @@ RESULTS = {
         "1": {"bridge": _cost(2.5), "bare": _cost(0.2), "minimal": _cost(2.0)},
         "64": {"bridge": _cost(0.4, 0.5), "bare": _cost(0.2, 0.2), "minimal": _cost(0.3, 0.3), "go": _cost(0.3, 0.3)},
     },
+    "batch": {"array": {"bridge": _cost(0.1), "go": _cost(0.05)}, "ndjson": {"bridge": _cost(0.1)}},
     "drain": {"bridge-position": _cost(0.05), "go-position": _cost(0.02), "bridge-group": _cost(0.06)},
     "sse": {"bridge": _cost(0.3), "go": _cost(0.3)},
     "start": {"bridge": _start(0.7, 95.0), "go": _start(0.02, 11.0)},
@@ -48,6 +49,7 @@ def test_each_aim_of_which_both_sides_were_measured_has_its_line() -> None:
         "aim ≤ 1.25× (b), POST at 1 connection: 1.25× ok (round by round 1.25×)",
         "aim ≤ 1.25× (b), POST at 64 connections: 1.5× MISSED (round by round 1.50×)",
         "aim ≤ 1.5× (c), POST at 64 connections: 1.5× ok (round by round 1.50×; stretch 1.25×: not reached)",
+        "aim ≤ 2× (c), many records as a JSON array: 2× ok (round by round 2.00×; stretch 1.25×: not reached)",
         "aim ≤ 2× (c), drain without a group: 2.5× MISSED (round by round 2.50×; stretch 1.25×: not reached)",
         "aim ≤ 2× (c), SSE: 1× ok (round by round 1.00×; stretch 1.25×: reached)",
         "aim ≤ 0, share of SSE events not delivered: 0 ok",
@@ -65,7 +67,7 @@ def test_one_lost_event_in_any_round_misses_the_aim() -> None:
 def test_the_report_fits_a_terminal_and_tells_everything_that_was_measured() -> None:
     lines = report(RESULTS, Plan(), None, []).splitlines()
     assert max(map(len, lines)) <= 100
-    assert sum(line.startswith("bridge") for line in lines) == 6
+    assert sum(line.startswith("bridge") for line in lines) == 8
     assert any("12,346 (12,346–12,346)" in line and "0.450 (0.400–0.500)" in line for line in lines)
 
 
