@@ -103,7 +103,8 @@ class Topics:
         """See `seams.Topics.find`."""
         if self._answer is None:  # the first look is under way, and it is young enough
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._first.wait(), deadline.remaining_s())
+                async with asyncio.timeout(deadline.remaining_s()):
+                    await self._first.wait()
         if name in self._known:
             return self._known[name]
         if name not in self._answered or now_s() - self._answered_s > APART_S:
@@ -142,7 +143,8 @@ class Topics:
         self._waiting.append(waiting)
         self._poke.set()
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(waiting, deadline.remaining_s())
+            async with asyncio.timeout(deadline.remaining_s()):
+                await waiting
 
     async def _run(self) -> None:
         failures = 0
@@ -160,7 +162,8 @@ class Topics:
                     each.set_result(None)
             pause_s = RETRY_S[min(failures, len(RETRY_S)) - 1] if failures else self._refresh_s
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._poke.wait(), pause_s)
+                async with asyncio.timeout(pause_s):  # `wait_for` would swallow a cancel that comes with the poke
+                    await self._poke.wait()
             if not failures:
                 await asyncio.sleep(began_s + APART_S - now_s())
 
@@ -171,11 +174,12 @@ class Topics:
         answer = await ask_cluster(self._client, asked)
         if answer is not None and self._create:
             answer = await self._make(wanted - answer.topics.keys(), asked, answer)
-        self._reached(answer is not None)
         if answer is None:
+            self._reached(False)
             return False
         await self._read_settings(answer)
         self._learn(answer)
+        self._reached(True)
         self._answered = frozenset(wanted) if self._create else asked
         self._answered_s = now_s()
         return True
