@@ -2,12 +2,14 @@
 
 from collections import Counter
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.chaos.faults import KINDS, Happened, schedule
+from tests.chaos.harms import Kind
 from tests.chaos.report import report, summary
 from tests.chaos.run import Plan, Round
 from tests.chaos.verdict import Found, Outcome, Place, Told, judge
@@ -33,6 +35,7 @@ def test_a_track_has_one_fault_at_a_time_and_begins_none_after_its_end(seed: int
 
 
 PLACE = Place("t", 0, 0)
+DOCS = Path(__file__).parents[2] / "docs/faults.md"
 
 
 @pytest.mark.parametrize(("log", "line"), [([Found("a", "k", PLACE)], "lost 0"), ([], "lost 1")])
@@ -46,3 +49,15 @@ def test_a_report_tells_what_happened_and_what_must_be_zero(log: list[Found], li
     assert f"1.5 {tracks[0][0].lasts_s:.1f} 4.5 {tracks[0][0].kind}: broker 2" in lines
     zeros = " | ".join([line[-1], *"00000"])
     assert f"| 1 | 1 | 1 | 1 | 0 | 0 | {len(log)} | {zeros} | 19.0 s |" in summary([one])
+
+
+def test_the_page_on_faults_lists_every_kind_and_how_long_it_lasts() -> None:
+    rows = [line.split(" | ") for line in DOCS.read_text().splitlines() if line.startswith("| ")]
+    listed = {row[0].removeprefix("| "): row[1].strip() for row in rows if row[0].removeprefix("| ") in KINDS}
+    assert listed == {name: lasts(kind) for name, kind in KINDS.items()}
+
+
+def lasts(kind: Kind) -> str:
+    if kind.most_s < 1:
+        return "a moment"
+    return f"{kind.least_s:g} to {kind.most_s:g} s" if kind.least_s else f"up to {kind.most_s:g} s"
