@@ -56,7 +56,7 @@ async def shared(request: pytest.FixtureRequest, module_bridge: SharedBridge) ->
 @pytest.fixture
 def topic(shared: SharedBridge) -> str:
     """The name of a topic of 2 partitions that nobody has used."""
-    return shared.spare[2].pop()
+    return shared.topic()
 
 
 @pytest.fixture
@@ -98,7 +98,7 @@ async def work(kafka: Kafka, shared: SharedBridge) -> AsyncIterator[StartWork]:
     readers = []
 
     async def start(*records: Put | bytes, partitions: Literal[1, 2] = 1, **keys: Any) -> Work:
-        topic = shared.spare[partitions].pop()
+        topic = shared.topic(partitions)
         group, path = f"group-of-{topic}", f"/{topic}"
         if records:
             await write(kafka, topic, *records)

@@ -24,10 +24,10 @@ class SharedBridge:
     def __init__(self, kafka: Kafka, directory: Path, spare: Mapping[int, int], sections: Mapping[str, Any]) -> None:
         """`spare` says how many topics of how many partitions it shall have."""
         name = uuid.uuid4().hex[:8]
-        self.spare = {n: [f"e2e-{name}-{n}-{i}" for i in range(count)] for n, count in spare.items()}
+        self._spare = {n: [f"e2e-{name}-{n}-{i}" for i in range(count)] for n, count in spare.items()}
         self._kafka = kafka
         self._sections = sections
-        self._known = [produce(f"POST /spare/{topic}", topic) for topics in self.spare.values() for topic in topics]
+        self._known = [produce(f"POST /spare/{topic}", topic) for topics in self._spare.values() for topic in topics]
         self._routes: list[Route] = []
         self.process = Bridge(self._config(), directory)
 
@@ -42,9 +42,16 @@ class SharedBridge:
     def admin_url(self) -> str:
         return self.process.admin_url
 
+    def topic(self, partitions: int = 2) -> str:
+        """A topic that nobody has used yet."""
+        assert self._spare[partitions], (
+            f"no topic of {partitions} partitions is left: the module's fixture `spare` has the number"
+        )
+        return self._spare[partitions].pop()
+
     async def start(self) -> None:
         """Make the topics, start the process, and wait until it knows them all."""
-        topics = [NewTopic(topic, n, 1) for n, names in self.spare.items() for topic in names]
+        topics = [NewTopic(topic, n, 1) for n, names in self._spare.items() for topic in names]
         async with self._kafka.admin() as admin:
             await admin.create_topics(topics)
         self.process.start()

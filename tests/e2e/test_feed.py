@@ -231,7 +231,7 @@ async def test_heartbeats_keep_a_quiet_stream_alive(feed: Feed) -> None:
 async def test_a_position_holds_at_every_replica(
     how: str, bridge: StartBridge, kafka: Kafka, shared: SharedBridge
 ) -> None:
-    topic = shared.spare[2].pop()
+    topic = shared.topic()
     await write(kafka, topic, *(Put(b"%d" % n, partition=n % 2) for n in range(20)))
     text = config(kafka, consume("GET /feed", topic, from_="earliest"))
     first = await bridge(text)
@@ -268,7 +268,7 @@ async def test_positions_are_said_to_end_with_a_restart_where_no_secret_is_confi
 async def test_what_is_no_position_is_refused(feed: Feed, shared: SharedBridge, work: StartWork) -> None:
     group = await work(b"0")
     lease = (await group.reader.poll()).lease
-    other = shared.spare[2].pop()
+    other = shared.topic()
     await shared.add(consume("GET /other", other, from_="earliest"))
     foreign = (await feed.http.get("/other?wait=1")).json()["next"]
     mine = (await feed.page(wait=1))["next"]

@@ -27,7 +27,7 @@ def spare() -> dict[int, int]:
 async def refusing(module_bridge: SharedBridge, kafka: Kafka) -> AsyncIterator[str]:
     """The URL of routes that write to one topic, into which nothing gets in the whole module."""
     (module_bridge.process.config_path.parent / "sku.json").write_text(json.dumps({"required": ["sku"]}))
-    topic = module_bridge.spare[2].pop()
+    topic = module_bridge.topic()
     await module_bridge.add(
         produce("POST /any", topic, limits={"max_body_bytes": 1_000}),
         produce("PUT /any", topic),
@@ -36,7 +36,7 @@ async def refusing(module_bridge: SharedBridge, kafka: Kafka) -> AsyncIterator[s
         produce("POST /schema", topic, schema="sku.json"),
         produce("POST /xml", topic, content_types=["application/xml", "text/xml"]),
         produce("POST /placed", topic, partition="{body.partition}", timestamp="{body.at}"),
-        produce("POST /taken", module_bridge.spare[2].pop(), limits={"max_body_bytes": 1_000}),
+        produce("POST /taken", module_bridge.topic(), limits={"max_body_bytes": 1_000}),
     )
     yield module_bridge.base_url
     assert await written(kafka, topic) == 0

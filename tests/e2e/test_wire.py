@@ -13,19 +13,21 @@ import pytest_asyncio
 
 from tests.e2e.client import client as ordinary
 from tests.e2e.configuration import produce
+from tests.e2e.records import until, written
 from tests.e2e.shared import SharedBridge
+from tests.kafka.cluster import Kafka
 from tests.kafka.fixtures import ConsumeAll
 from tests.unit.http.served import Client
 
 LIMIT = 10_000
-LIMITS = {"max_body_bytes": LIMIT, "max_header_bytes": 4_096, "header_timeout_ms": 400}
+LIMITS = {"max_body_bytes": LIMIT, "in_flight_bytes": 2 * LIMIT, "max_header_bytes": 4_096, "header_timeout_ms": 400}
 HEAD = b"POST /any HTTP/1.1\r\nHost: a\r\n"
 PATIENT_S = 5
 
 
 @pytest.fixture(scope="module")
 def spare() -> dict[int, int]:
-    return {1: 0, 2: 30}
+    return {1: 0, 2: 32}
 
 
 @pytest.fixture(scope="module")
@@ -130,6 +132,32 @@ async def test_a_client_that_ends_its_side_in_the_middle_of_its_body_writes_noth
     await client.rest()
     await still_works(bounded)
     assert await values(consume_all, topic) == [b"fine"]
+
+
+async def test_whatever_becomes_of_a_body_its_room_is_given_back(
+    bounded: SharedBridge, kafka: Kafka, topic: str
+) -> None:
+    """The bodies in flight may be two of the largest: a single one forgotten would soon be felt."""
+    chunk = b"1f40\r\n" + b"x" * 8_000 + b"\r\n"
+    for ending in (b"0\r\n\r\n", chunk, b"no chunk", None):
+        for _ in range(4):
+            client = await Client.connect(bounded.process.port)
+            client.send(HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + chunk + (ending or b""))
+            if ending is None:
+                await client.writer.drain()
+                client.abort()
+            else:
+                expected = {b"0\r\n\r\n": 201, chunk: 413, b"no chunk": 400}[ending]
+                assert (await client.answer())[0] == expected
+                client.close()
+    async with ordinary(bounded.base_url) as http:
+
+        async def largest_is_taken() -> bool:
+            return (await http.post("/any", content=b"x" * LIMIT)).status_code == 201
+
+        await until(largest_is_taken, within_s=5)  # once the bridge has seen who is gone
+        assert await largest_is_taken()
+    assert await written(kafka, topic) == 6
 
 
 # ---- not what the head says
