@@ -37,12 +37,21 @@ class KafkaSettings:
         never_create_topics(producer.client)
         return producer
 
+    def member(self, group: str, assignor: Any) -> AIOKafkaConsumer:
+        """A consumer in a group, with this assignor alone (two would make several joins a start)."""
+        return self.consumer(
+            group_id=group,
+            partition_assignment_strategy=(assignor,),
+            session_timeout_ms=self.session_timeout_ms,
+            heartbeat_interval_ms=self.heartbeat_ms,
+            request_timeout_ms=max(self.request_timeout_ms, self.session_timeout_ms + ANSWER_MARGIN_MS),
+        )
+
     def consumer(self, **more: Any) -> AIOKafkaConsumer:
         """A consumer of what is committed, that commits nothing by itself and never jumps. Its `start` connects.
 
         It prefetches at most 8 MiB a broker, and `check_crcs` keeps a damaged batch from being taken for records.
         """
-        request_timeout_ms = max(self.request_timeout_ms, self.session_timeout_ms + ANSWER_MARGIN_MS)
         consumer = AIOKafkaConsumer(
             enable_auto_commit=False,
             isolation_level="read_committed",
@@ -50,9 +59,7 @@ class KafkaSettings:
             max_partition_fetch_bytes=256 * 1024,
             fetch_max_bytes=8 * 1024 * 1024,
             check_crcs=True,
-            session_timeout_ms=self.session_timeout_ms,
-            heartbeat_interval_ms=self.heartbeat_ms,
-            **{**self._common(), "request_timeout_ms": request_timeout_ms, **more},
+            **{**self._common(), **more},
         )
         never_create_topics(client_of(consumer))
         return consumer

@@ -62,7 +62,7 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka i
         self._settled = False
         self._left = False
         assignor.on_assigned = self._hold
-        self._consumer = settings.consumer(group_id=group, partition_assignment_strategy=(assignor,))
+        self._consumer = settings.member(group, assignor)
         self._fetching = Fetching(self._consumer)
 
     # ---- joining and leaving

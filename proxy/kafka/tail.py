@@ -116,7 +116,7 @@ class Tail:
             return self._consumer or await self._connect(within_s)
 
     async def _connect(self, within_s: float) -> AIOKafkaConsumer:
-        consumer = self._settings.consumer(group_id=None)
+        consumer = self._settings.consumer()
         try:
             async with asyncio.timeout(within_s):
                 await consumer.start()
