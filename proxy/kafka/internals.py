@@ -295,6 +295,9 @@ async def end(consumer: AIOKafkaConsumer, *, within_s: float) -> None:
     """
     consumer._closed = True
     coordinator, fetcher, client = consumer._coordinator, consumer._fetcher, consumer._client
+    closing = getattr(coordinator, "_closing", None)
+    if closing is not None and not closing.done():
+        closing.set_result(None)  # who waits for a coordinator to be found waits no more
     await _cancel([*_tasks(coordinator, fetcher), client._sync_task], within_s / 3)
     if fetcher is not None:
         fetcher._closed = True
