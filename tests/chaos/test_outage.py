@@ -4,6 +4,7 @@ import json
 import time
 
 import httpx
+import pytest
 
 from tests.bridge import Bridge, StartBridge
 from tests.e2e.client import client
@@ -19,6 +20,7 @@ async def post(http: httpx.AsyncClient, name: str) -> httpx.Response:
     return await http.post("/records", content=json.dumps({"id": name}))
 
 
+@pytest.mark.long
 async def test_a_bridge_that_is_started_before_kafka_is_well_as_soon_as_kafka_is(
     bridge: StartBridge, own_kafka: Kafka, topic: str, consume_all: ConsumeAll
 ) -> None:
@@ -61,7 +63,7 @@ async def test_while_kafka_is_away_answers_come_at_their_deadline_and_the_produc
             began_s = time.monotonic()
             answer = await post(http, name)
             assert (answer.status_code, answer.json()["code"]) == (status, code), answer.text
-            assert 0.9 < time.monotonic() - began_s < 2
+            assert 0.9 < time.monotonic() - began_s < 3
         own_kafka.thaw()
         assert (await post(http, "after")).status_code == 201
     values = [json.loads(record.value or b"")["id"] for record in await consume_all(topic)]
