@@ -23,7 +23,7 @@ def _content(produce: Produce, content: Json) -> Json:
     """What each type is for one record, an array of it, and NDJSON where it is not shut out."""
     taken = {media: {"schema": _or_many(one["schema"])} if is_json(media) else one for media, one in content.items()}
     if not produce.content_types:
-        each = next((one["schema"] for media, one in content.items() if is_json(media)), {})
+        each: Json = next((one["schema"] for media, one in content.items() if is_json(media)), {})
         taken[NDJSON] = {"schema": each}
     return taken
 

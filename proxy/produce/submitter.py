@@ -45,7 +45,12 @@ class ProduceQueues:
         for name in {record.topic for record in records}:
             with contextlib.suppress(ProxyError):  # each record says so for itself
                 await self._topics.find(name, deadline)
-        queued = [self._try_to_put(record, deadline.at_s) for record in records]
+        queued: list[Future[Receipt] | ProxyError] = []
+        for record in records:
+            try:
+                queued.append(self._put(record, self._topics.get(record.topic), deadline.at_s))
+            except ProxyError as error:
+                queued.append(error)
         try:
             return await _outcomes(queued)
         except BaseException:
@@ -71,12 +76,6 @@ class ProduceQueues:
         _refuse(record, topic, size_bytes)
         queue = self._queue(topic, self._choose(record, topic))
         return queue.put(record, size_bytes, deadline_s)
-
-    def _try_to_put(self, record: Record, deadline_s: float) -> "Future[Receipt] | ProxyError":
-        try:
-            return self._put(record, self._topics.get(record.topic), deadline_s)
-        except ProxyError as error:
-            return error
 
     def _choose(self, record: Record, topic: Topic) -> int:
         if record.partition is not None:

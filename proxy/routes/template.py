@@ -25,7 +25,7 @@ class Template:
         self.use = use
         self.placeholders = tuple(piece for piece in pieces if isinstance(piece, Placeholder))
         self._format = "".join(piece.replace("%", "%%") if isinstance(piece, str) else "%s" for piece in pieces)
-        self.text = _filler(self._format, [text_reader(placeholder) for placeholder in self.placeholders])
+        self.text = _filler(pieces, self._format, [text_reader(placeholder) for placeholder in self.placeholders])
         self._constant = None if self.placeholders else (self._format % ()).encode()
 
     @classmethod
@@ -53,11 +53,13 @@ class Template:
         return FieldInvalid(detail, errors=[{**where(each), "detail": f"has {what}"} for each in self.placeholders])
 
 
-def _filler(text: str, readers: Sequence[Callable[[Request], str]]) -> Callable[[Request], str]:
-    """Fills the `%s` of `text`. Keys are on the hot path, and mostly of one part or two."""
+def _filler(
+    pieces: Sequence[str | Placeholder], text: str, readers: Sequence[Callable[[Request], str]]
+) -> Callable[[Request], str]:
+    """Fills the `%s` of `text`. Keys are on the hot path, and mostly `{one}`, or `{one}:{other}`."""
     if text == "%s":
         return readers[0]
-    if len(readers) == 2:
+    if len(pieces) == 3 and len(readers) == 2 and isinstance(between := pieces[1], str):
         first, second = readers
-        return lambda request: text % (first(request), second(request))
+        return lambda request: f"{first(request)}{between}{second(request)}"
     return lambda request: text % tuple([read(request) for read in readers])
