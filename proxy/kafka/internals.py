@@ -103,6 +103,8 @@ async def take(consumer: AIOKafkaConsumer, timeout_s: float, max_records: int) -
     aiokafka's own wait goes on through a whole rebalance, a cancelled one leaks its fetch count, and what it had read
     of other partitions is lost when the decoding of one raises.
     """
+    with consumer._subscription.fetch_context():
+        pass  # a member that never fetches is made to leave after `max_poll_interval_ms`; waiting here is fetching
     taken = await _fetched(consumer, max_records)
     if taken.records or taken.error or timeout_s <= 0 or consumer._closed:
         return taken

@@ -120,6 +120,18 @@ async def test_a_fetch_returns_empty_and_in_time_while_the_group_rebalances(
             await asyncio.gather(member.close(), other.close())
 
 
+async def test_a_member_whose_topics_are_quiet_stays_in_the_group(kafka: Kafka, topic: str, group: str) -> None:
+    async with knowing(kafka, topic) as topics:
+        async with Session(_member(kafka, topics, group, topic)) as session:
+            await until(lambda: len(session.mine) == 2)
+            await session.member.commit({partition: Committed(0, "") for partition in session.mine})
+        async with Session(_member(kafka, topics, group, topic)) as session:
+            await until(lambda: session.mine)
+            session.member._membership._consumer._coordinator._max_poll_interval = 1.0  # type: ignore[union-attr]
+            await asyncio.sleep(2.5)
+            assert len(session.told) == 1, "it was assigned its partitions, and nothing has happened since"
+
+
 async def test_an_ordinary_client_cannot_join_the_group(kafka: Kafka, topic: str, group: str) -> None:
     async with knowing(kafka, topic) as topics, Session(_member(kafka, topics, group, topic)) as session:
         await until(lambda: session.mine)
