@@ -79,6 +79,7 @@ def configure(form: Form = "auto", level: str = "info", stream: TextIO | None = 
         foreign.propagate = True
         foreign.setLevel(logging.WARNING)
     logging.getLogger("uvicorn.access").disabled = True
+    logging.getLogger("aiokafka.cluster").disabled = True  # tells of a missing topic at every look; we do once
 
 
 class Seldom:
