@@ -33,7 +33,7 @@ class Bounds:
         largest_bytes = max(_max_body_bytes(route, limits) for route in config.routes)
         _widen(self.gate, limits.in_flight, limits.in_flight_bytes, largest_bytes)
         self.streams.limit = limits.streams
-        self._gates = {route.name: self._gate(route, limits) for route in config.routes}
+        self._gates = {route.name: self._gate(route, limits) for route in config.routes if _has_gate(route)}
         former, self._meters = self._meters, {}
         common = list(self._rates("", limits.rate, former))
         self._limits = {
@@ -41,7 +41,8 @@ class Bounds:
         }
 
     def gate_of(self, route: Route) -> Gate:
-        return self._gates[route.name]
+        """Its own, which lies within the one of all routes; that one where it has no limits of its own."""
+        return self._gates.get(route.name, self.gate)
 
     def limited(self, route: Route, handle: Handler) -> Handler:
         """The handler behind the rates of its route; the handler itself where there are none."""
@@ -74,6 +75,10 @@ class Bounds:
 
     def _meter(self, key: _Metered, text: str, former: dict[_Metered, Meters]) -> Meters:
         return self._meters.setdefault(key, former.get(key) or Meters(Rate(*parse_rate(text)), key[-1]))
+
+
+def _has_gate(route: Route) -> bool:
+    return route.limits.in_flight is not None or route.limits.in_flight_bytes is not None
 
 
 def _widen(gate: Gate, limit: int, limit_bytes: int, max_body_bytes: int) -> None:

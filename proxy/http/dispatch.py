@@ -6,8 +6,10 @@ One place renders errors (STYLE, "Raise; one place answers"); one place counts a
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from proxy.clock import now_s
 from proxy.errors import NotNow, ProxyError
 from proxy.http.exchange import ClientGone, Exchange, Receive, Scope, Send
+from proxy.limits.pace import Pace
 from proxy.observe.logs import Seldom, logger
 from proxy.observe.metrics import NO_ROUTE, Metrics, RouteMetrics
 from proxy.routes.table import RouteTable
@@ -29,10 +31,11 @@ class Endpoint:
 class Dispatcher:
     """The ASGI application of the public port. `table` is replaced as a whole by a reload."""
 
-    def __init__(self, table: RouteTable[Endpoint], metrics: Metrics) -> None:
+    def __init__(self, table: RouteTable[Endpoint], metrics: Metrics, pace: Pace | None = None) -> None:
         self.table = table
         self._unmatched = metrics.route(NO_ROUTE)
         self._seldom = Seldom()
+        self._pace = pace or Pace()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = Exchange(scope, receive, send)
@@ -54,6 +57,7 @@ class Dispatcher:
     async def _refuse(self, exchange: Exchange, error: ProxyError, name: str) -> None:
         if isinstance(error, NotNow) and error.limit:
             self._note(error, name, exchange.metrics)
+            exchange.connection.rest(self._pace.rest_s(now_s()))
         if not exchange.status:
             await exchange.refuse(error)
             return

@@ -85,6 +85,7 @@ class Cycle(RequestResponseCycle):
         self.chunked_encoding = None
         self.expected_content_length = 0
         self._fault: ProxyError | None = None
+        self._rest_s = 0.0
 
     async def run_asgi(self, app: Any) -> None:
         """As uvicorn's; then let go of the scope, which knows this object: the collector would find that circle late,
@@ -159,6 +160,10 @@ class Cycle(RequestResponseCycle):
                 if not transport.is_closing():
                     transport.set_write_buffer_limits()
         return not self.disconnected and not self._protocol.broken
+
+    def rest(self, seconds: float) -> None:
+        """After this answer read nothing more from the connection for so long."""
+        self._rest_s = seconds
 
     def abort(self) -> None:
         """End the connection at once; what was written and has not left is dropped."""
@@ -235,6 +240,8 @@ class Cycle(RequestResponseCycle):
         elif self.more_body:
             self._protocol.discard()
         self.on_response()
+        if self._rest_s and self.keep_alive:
+            self._protocol.rest(self._rest_s)
 
     def _rest_is_short(self) -> bool:
         """Whether what is missing of the request's body is little, and sure to come."""
@@ -285,6 +292,7 @@ class BridgeProtocol(HttpToolsProtocol):
         if self._lost is not None:
             self._lost.set_result(None)
             self._lost = None
+        self.cycle = None  # type: ignore[assignment]  # which knows this object: else the collector had to find that circle
 
     def eof_received(self) -> None:
         self.broken = True
@@ -305,6 +313,16 @@ class BridgeProtocol(HttpToolsProtocol):
         self._lingered = 0
         self.flow.resume_reading()
         self._start_timer(LINGER_S, self.transport.close)
+
+    def rest(self, seconds: float) -> None:
+        """Read nothing for a while."""
+        if not self.transport.is_closing():
+            self.flow.pause_reading()
+            self.loop.call_later(seconds, self._rested)
+
+    def _rested(self) -> None:
+        if not self.transport.is_closing():
+            self.flow.resume_reading()
 
     def discard(self) -> None:
         """The rest of a body that was answered already: let it come, for a moment, and go on with the connection."""

@@ -20,14 +20,20 @@ from tests.kafka.fixtures import ConsumeAll
 from tests.unit.http.served import Client
 
 LIMIT = 10_000
-LIMITS = {"max_body_bytes": LIMIT, "in_flight_bytes": 2 * LIMIT, "max_header_bytes": 4_096, "header_timeout_ms": 400}
+LIMITS = {
+    "max_body_bytes": LIMIT,
+    "in_flight_bytes": 2 * LIMIT,
+    "max_header_bytes": 4_096,
+    "header_timeout_ms": 400,
+    "body_timeout_ms": 400,
+}
 HEAD = b"POST /any HTTP/1.1\r\nHost: a\r\n"
 PATIENT_S = 5
 
 
 @pytest.fixture(scope="module")
 def spare() -> dict[int, int]:
-    return {1: 0, 2: 32}
+    return {1: 0, 2: 36}
 
 
 @pytest.fixture(scope="module")
@@ -158,6 +164,25 @@ async def test_whatever_becomes_of_a_body_its_room_is_given_back(
         await until(largest_is_taken, within_s=5)  # once the bridge has seen who is gone
         assert await largest_is_taken()
     assert await written(kafka, topic) == 6
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"Content-Length: 100\r\n\r\nonly the beginning",
+        b"Transfer-Encoding: chunked\r\n\r\n12\r\nonly the beginning\r\n",
+    ],
+    ids=["by its length", "between chunks"],
+)
+async def test_a_body_that_does_not_go_on_is_408_and_not_written(
+    sent: bytes, bounded: SharedBridge, client: Client, consume_all: ConsumeAll, topic: str
+) -> None:
+    client.send(HEAD + sent)
+    status, headers, body = await client.answer()
+    assert (status, headers["connection"], json.loads(body)["code"]) == (408, "close", "body_timeout")
+    assert json.loads(body)["request_id"] == headers["x-request-id"]
+    await still_works(bounded)
+    assert await values(consume_all, topic) == [b"fine"]
 
 
 # ---- not what the head says

@@ -1,5 +1,6 @@
 """An endpoint behind its rates, over a real connection: what is let through, what answers say, what goes on after."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -10,15 +11,16 @@ from proxy.config.model import Config
 from proxy.http.bounds import Bounds
 from proxy.http.dispatch import Dispatcher, Endpoint
 from proxy.http.exchange import Exchange
+from proxy.limits.pace import Pace
 from proxy.observe.metrics import Metrics
 from proxy.routes.table import RouteTable
-from tests.unit.http.served import Client, connected
+from tests.unit.http.served import Client, connected, served
 
 Rate = Mapping[str, object]
 
 
-def config(common: Rate | None = None, own: Rate | None = None, path: str = "/a/{store}") -> Config:
-    route = {"route": f"POST {path}", "name": "a", "produce": {"topic": "a"}, "limits": {"rate": own}}
+def config(common: Rate | None = None, own: Rate | None = None, *, limits: Mapping[str, int] = {}) -> Config:
+    route = {"route": "POST /a/{store}", "name": "a", "produce": {"topic": "a"}, "limits": {"rate": own, **limits}}
     return Config.model_validate({"kafka": {"bootstrap_servers": "a:1"}, "limits": {"rate": common}, "routes": [route]})
 
 
@@ -174,12 +176,33 @@ async def test_a_reload_keeps_the_count_of_a_rate_that_is_as_it_was() -> None:
         assert await statuses(client, 2) == [201, 429]  # the third of the common rate was its last
 
 
-async def test_a_reload_keeps_what_is_in_flight() -> None:
-    bounds, file = Bounds(config()), config()
+@pytest.mark.parametrize("own", [{}, {"in_flight": 3}, {"in_flight_bytes": 2_000_000}])
+async def test_a_reload_keeps_what_is_in_flight(own: Mapping[str, int]) -> None:
+    file = config(limits=own)
+    bounds = Bounds(file)
     gate = bounds.gate_of(file.routes[0])
+    assert (gate is not bounds.gate) == bool(own)
     gate.enter(7)
-    bounds.follow(config({"total": "5/s"}))
+    bounds.follow(config({"total": "5/s"}, limits=own))
     assert bounds.gate_of(file.routes[0]) is gate
-    assert (bounds.gate.count, bounds.gate.held_bytes) == (1, 7)
+    assert (bounds.gate.count, bounds.gate.held_bytes) == (gate.count, gate.held_bytes) == (1, 7)
     gate.leave(7)
     assert (bounds.gate.count, bounds.gate.held_bytes) == (0, 0)
+
+
+async def test_a_connection_that_goes_on_asking_rests_and_another_does_not() -> None:
+    loop = asyncio.get_running_loop()
+    file = config(own={"client": "1/h", "by": "{header.x-key}"})
+    bridge = Counting(file)
+    bridge.app = Dispatcher(bridge.table(file), bridge.metrics, Pace(per_s=4, at_once=2))
+    async with served(bridge.app) as port:
+        hasty, calm = await Client.connect(port), await Client.connect(port)
+        assert await statuses(hasty, 4) == [201, 429, 429, 429]
+        began_s = loop.time()
+        resting = asyncio.create_task(statuses(hasty, 1))
+        assert await statuses(calm, 1, "/a/1", "X-Key: b") == [201]
+        assert not resting.done()
+        assert await resting == [429]
+        assert loop.time() - began_s > 0.1
+        for client in (hasty, calm):
+            client.close()

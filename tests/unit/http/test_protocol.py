@@ -275,3 +275,20 @@ async def test_a_connection_that_is_new_when_the_listener_closes_gets_its_first_
         assert (status, headers["connection"]) == (200, "close")
         assert await client.rest() == b""
         client.close()
+
+
+async def test_a_connection_leaves_nothing_for_the_garbage_collector_either() -> None:
+    async with served(echo) as port:
+        gc.collect()
+        gc.disable()
+        try:
+            client = await Client.connect(port)
+            client.send(GET)
+            await client.answer()
+            client.close()
+            await client.writer.wait_closed()
+            async with asyncio.timeout(5):
+                while any(isinstance(each, BridgeProtocol) for each in gc.get_objects()):
+                    await asyncio.sleep(0)
+        finally:
+            gc.enable()
