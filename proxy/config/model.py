@@ -158,7 +158,8 @@ class Produce(Section):
     )
     content_types: tuple[MediaType, ...] = Field(default=(), description="Media types taken; others get 415.")
     batch: bool = Field(
-        default=False, description="A JSON array, or NDJSON, is many records; else every body is one record."
+        default=False,
+        description="A JSON array, or NDJSON, is many records; max_body_bytes is of the array, or of a line.",
     )
     timeout_ms: Milliseconds = Field(default=10_000, description="Time for all in-sync replicas to have the record.")
     on_outage: Literal["reject"] = Field(

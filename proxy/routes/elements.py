@@ -12,8 +12,7 @@ from proxy.errors import NotJson
 _OPENING = re.compile(rb"[ \t\r\n]*\[")
 _SPACE = re.compile(r"[ \t\r\n]*")
 
-# Only where an element ends is asked for: numbers stay text, which has no digits too many.
-_element = JSONDecoder(parse_float=str, parse_int=str).raw_decode
+_element = JSONDecoder().raw_decode
 
 
 def is_array(body: bytes) -> bool:

@@ -323,6 +323,31 @@ async def test_memory_does_not_grow_with_the_length_of_an_upload(
     assert await written(kafka, name) == 5 * 20 * 1_100
 
 
+@pytest.mark.long
+@pytest.mark.timeout(300)
+async def test_one_broken_line_in_a_million_fails_that_line_only(bridge: StartBridge, kafka: Kafka, name: str) -> None:
+    await kafka.create_topic(name, 2)
+    running = await bridge(config(kafka, produce("POST /b/{store}", name, batch=True)))
+    upload = await Upload.begin(running.port)
+    reading = asyncio.create_task(_failed_results(upload))
+    for start in range(0, 1_000_000, 10_000):
+        lines = [b"%d" % number for number in range(start, start + 10_000)]
+        if start == 770_000:
+            lines[777] = b"77O777"
+        await upload.send(b"\n".join(lines) + b"\n")
+    upload.end()
+    (failed,) = await reading
+    upload.client.close()
+    assert (failed["index"], failed["status"], failed["code"]) == (770_777, 400, "not_json")
+    assert await written(kafka, name) == 999_999
+
+
+async def _failed_results(upload: Upload) -> list[Any]:
+    await upload.head()
+    results = b"".join([piece async for piece in chunks(upload.client)])
+    return [json.loads(line) for line in results.splitlines() if b'"status":201' not in line]
+
+
 async def _count_results(upload: Upload) -> int:
     """How many were written."""
     await upload.head()
