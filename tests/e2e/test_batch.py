@@ -186,6 +186,18 @@ async def test_results_come_while_an_ordinary_client_still_sends(batch: SharedBr
     assert await upload.result() is None
 
 
+async def test_a_client_that_streams_its_body_and_its_answer(batch: SharedBridge, http: httpx.AsyncClient) -> None:
+    async def body() -> AsyncIterator[bytes]:
+        for number in range(500):
+            yield b'{"sku":%d}' % number
+            yield b"\n"
+
+    async with http.stream("POST", "/b/7", content=body(), headers=LINES) as answer:
+        assert answer.status_code == 207
+        results = [json.loads(line) async for line in answer.aiter_lines()]
+    assert [(result["index"], result["status"]) for result in results] == [(number, 201) for number in range(500)]
+
+
 async def test_a_connection_goes_on_after_a_batch(batch: SharedBridge) -> None:
     one = await Client.connect(batch.process.port)
     for body in (b'[{"sku":1}]', b'[{"sku":2}]'):
