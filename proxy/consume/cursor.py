@@ -113,7 +113,8 @@ class Cursor:
             return False
         if self._trusts != ring.generation and (ring.is_short_of(reached) or differs(place, self._layout, reached)):
             return False  # the log will tell
-        self._place, self._marks, self._trusts = place, reached, ring.generation
+        self._place, self._trusts = place, ring.generation
+        self._marks = tuple(map(_better_known, reached, ring.marks_at(place)))
         self._skips = ring.beyond(place, reached)
         self._scanned.clear()
         self._catch_up.forget(self)
@@ -156,17 +157,21 @@ class Cursor:
         self._relayout(self._source.ring.layout)
         marks = self._layout.by_partition(self._marks)
         new = [event.record for event in events if self._is_new(event.record, marks)]
+        self._marks = self._layout.marks(marks)
         return self._own(new)
 
-    def _is_new(self, record: Fetched, marks: Mapping[Partition, Mark]) -> bool:
-        """Raises MadeAnew where the record before the mark is not the one that was delivered."""
+    def _is_new(self, record: Fetched, marks: dict[Partition, Mark]) -> bool:
+        """Raises MadeAnew where the record before the mark is another one; a mark that does not know it, learns it."""
         partition = Partition(record.topic, record.partition)
         mark = marks[partition]
         if record.offset >= mark.next_offset - 1:
             self._skips.discard(partition)
+        if record.offset != mark.next_offset - 1:
+            return record.offset >= mark.next_offset
         if is_other(after(record), mark):
             raise MadeAnew(partition)
-        return record.offset >= mark.next_offset
+        marks[partition] = after(record)
+        return False
 
     def _own(self, records: Sequence[Fetched]) -> Sequence[FeedEvent]:
         """Events that only this client has: their positions are its own."""
@@ -255,6 +260,11 @@ class Cursor:
             self._lost = gone([(p, marks[p], bounds[p]) for p in lost], resume=self.position)
         self._scanned.clear()
         self._catch_up.forget(self)
+
+
+def _better_known(mark: Mark, same: Mark) -> Mark:
+    """A mark that does not know the record before it learns it from one at the same offset that does."""
+    return same if mark.timestamp_ms is None and mark.next_offset == same.next_offset else mark
 
 
 def _outside(marks: Mapping[Partition, Mark], bounds: Bounds) -> set[Partition]:

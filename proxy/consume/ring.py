@@ -156,10 +156,13 @@ class Ring:
             return Place(self._chunks[-1], len(self._chunks[-1].events))
         return Place(self._chunks[found - 1], 0)
 
+    def marks_at(self, place: Place) -> Marks:
+        """The position there, in the layout of now."""
+        return self._before(place.chunk) if place.event == 0 else self.tip
+
     def beyond(self, place: Place, marks: Marks) -> set[Partition]:
         """The partitions of which `marks` are further on than the place: up to there, their records were seen."""
-        there = self._before(place.chunk) if place.event == 0 else self.tip
-        pairs = zip(self.layout.partitions, there, marks, strict=True)
+        pairs = zip(self.layout.partitions, self.marks_at(place), marks, strict=True)
         return {partition for partition, here, mark in pairs if mark.next_offset > here.next_offset}
 
     def is_short_of(self, marks: Marks) -> bool:

@@ -23,9 +23,12 @@ A0, A1 = Partition("a", 0), Partition("a", 1)
 
 
 @asynccontextmanager
-async def feeding(log: ScriptedLog, *names: str, ring: int = 100, readers: int = 2) -> AsyncIterator[Feed]:
+async def feeding(
+    log: ScriptedLog, *names: str, ring: int = 100, readers: int = 2, is_stuck: bool = False
+) -> AsyncIterator[Feed]:
     async with CatchUp(log.tail, readers=readers) as catch_up:
         feed = Feed(names or ("a",), log.tail, log, SIGNER, catch_up, ring_records=ring)
+        log.tails[-1].is_stuck = is_stuck
         running = asyncio.create_task(feed.run())
         try:
             yield feed
@@ -48,8 +51,8 @@ async def next_events(cursor: Cursor, count: int) -> Sequence[FeedEvent]:
     return found
 
 
-def _has_read(feed: Feed, offset: int) -> bool:
-    return feed.ring.tip[0].next_offset == offset
+def _has_read(feed: Feed, offset: int, partition: int = 0) -> bool:
+    return feed.ring.tip[partition].next_offset == offset
 
 
 async def is_quiet(cursor: Cursor) -> bool:
@@ -138,6 +141,34 @@ async def test_a_client_that_cannot_keep_up_falls_out_of_the_ring_and_misses_not
             log.append(A0, 4)
             await until(partial(_has_read, feed, 4 * count + 4))
         assert await next_offsets(cursor, 40) == list(range(40))
+
+
+async def test_a_client_that_falls_out_again_begins_where_it_was_in_the_ring(log: ScriptedLog) -> None:
+    log.append(A0, 20)
+    async with feeding(log, ring=4) as feed:
+        cursor = await feed.cursor(None, start="earliest")
+        assert await next_offsets(cursor, 20) == list(range(20))
+        log.append(A0, 2)
+        assert await next_offsets(cursor, 2) == [20, 21]
+        await until(lambda: cursor.is_in_ring)
+        log.append(A0, 2)
+        assert await next_offsets(cursor, 2) == [22, 23]  # from the ring: the reader of the log has not moved
+        for end in (28, 32, 36):
+            log.append(A0, 4)
+            await until(partial(_has_read, feed, end))
+        assert await next_offsets(cursor, 12) == list(range(24, 36))
+
+
+async def test_a_client_at_the_end_of_a_log_that_ends_without_records_needs_no_reader(log: ScriptedLog) -> None:
+    log.append(A0, 5)
+    log.skip(A0, 3)
+    async with feeding(log) as feed:
+        cursor = await feed.cursor(None, start="latest")  # at 8, and the last record is at 4
+        following = asyncio.create_task(cursor.next(10))
+        await asyncio.sleep(1.5)  # longer than it waits for a ring that is behind
+        assert len(log.tails) == 1
+        log.append(A0)
+        assert [event.record.offset for event in await asyncio.wait_for(following, 5)] == [8]
 
 
 async def test_clients_at_one_place_share_their_events(log: ScriptedLog) -> None:
@@ -292,19 +323,20 @@ async def test_a_position_ahead_of_the_log_is_gone(log: ScriptedLog) -> None:
         assert await next_offsets(cursor, 3) == [0, 1, 2]
 
 
-async def test_a_topic_made_anew_while_it_is_read_is_told_to_all_who_read_it(log: ScriptedLog) -> None:
+@pytest.mark.parametrize("records", [2, 30])  # fewer than were read, and more
+async def test_a_topic_made_anew_while_it_is_read_is_told_to_all_who_read_it(log: ScriptedLog, records: int) -> None:
     log.append(A0, 5)
     async with feeding(log) as feed:
         cursors = [await feed.cursor(None, start="latest") for _ in range(2)]
         waiting = [asyncio.create_task(cursor.next(10)) for cursor in cursors]
         await until(lambda: feed.ring.tip[0].next_offset == 5)
         log.make_anew("a", 1)
-        log.append(A0, 2)
+        log.append(A0, records)
         for cursor, wait in zip(cursors, waiting, strict=True):
             with pytest.raises(Gone) as gone:
                 await asyncio.wait_for(wait, 10)
-            assert _lost(gone.value) == [("a", 0, 5, 0, 2)]
-            assert await next_offsets(cursor, 2) == [0, 1]
+            assert _lost(gone.value) == [("a", 0, 5, 0, records)]
+            assert await next_offsets(cursor, records) == list(range(records))
 
 
 async def test_a_topic_made_anew_with_fewer_partitions_says_which_are_no_more() -> None:
@@ -374,9 +406,46 @@ async def test_a_position_of_a_quicker_replica_is_taken_without_a_gap_or_a_repea
         log.append(A0, 5)
         later = await next_events(await quick.cursor(events[9].position, start="latest"), 3)
         cursor = await slow.cursor(later[2].position, start="latest")
+        assert [event.record.offset for event in await cursor.next(2)] == [13]  # from the log, after the one before it
+        assert cursor.is_in_ring  # ahead of it, and known to continue it
         log.tails[1].is_stuck = False
-        assert await next_offsets(cursor, 2) == [13, 14]
+        assert await next_offsets(cursor, 1) == [14]
         assert await is_quiet(cursor)
+
+
+async def _ahead_of_a_stuck_replica(log: ScriptedLog, slow: Feed) -> Cursor:
+    """A client that has seen 0 to 2, at a replica whose reader has seen none of them."""
+    await until(lambda: slow._ring is not None)
+    async with feeding(log) as quick:
+        events = await next_events(await quick.cursor(None, start="earliest"), 3)
+    cursor = await slow.cursor(events[2].position, start="latest")
+    assert await is_quiet(cursor)
+    assert cursor.is_in_ring
+    return cursor
+
+
+async def test_a_client_ahead_of_the_ring_is_told_when_the_log_gets_shorter(log: ScriptedLog) -> None:
+    log.append(A0, 3)
+    async with feeding(log, is_stuck=True) as slow:
+        cursor = await _ahead_of_a_stuck_replica(log, slow)
+        log.make_anew("a", 1)
+        log.append(A0)
+        with pytest.raises(Gone) as gone:
+            await asyncio.wait_for(cursor.next(10), 10)
+        assert _lost(gone.value) == [("a", 0, 3, 0, 1)]
+
+
+async def test_a_client_ahead_of_the_ring_is_told_when_other_records_come_to_where_it_is(log: ScriptedLog) -> None:
+    log.append(A0, 3)
+    async with feeding(log, is_stuck=True) as slow:
+        cursor = await _ahead_of_a_stuck_replica(log, slow)
+        log.make_anew("a", 1)
+        log.append(A0, 5)
+        log.tails[0].is_stuck = False
+        with pytest.raises(Gone) as gone:
+            await asyncio.wait_for(cursor.next(10), 10)
+        assert _lost(gone.value) == [("a", 0, 3, 0, 5)]
+        assert await next_offsets(cursor, 5) == list(range(5))
 
 
 # ---- topics and partitions that come and go
@@ -402,8 +471,10 @@ async def test_a_client_in_the_log_gets_a_partition_that_appears_as_well(log: Sc
         cursor = await feed.cursor(None, start="earliest")
         assert await next_offsets(cursor, 2) == [0, 1]
         added = log.add_partition("a")
-        log.append(added, 10)
-        await until(lambda: len(feed.ring.tip) == 2 and feed.ring.tip[1].next_offset == 10)
+        await until(lambda: len(feed.ring.tip) == 2)
+        for number in range(10):  # one by one, so that the ring does not keep the first
+            log.append(added)
+            await until(partial(_has_read, feed, number + 1, 1))
         found = await next_events(cursor, 28)
         assert sorted((e.record.partition, e.record.offset) for e in found) == sorted(
             [(0, n) for n in range(2, 20)] + [(1, n) for n in range(10)]
