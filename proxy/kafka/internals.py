@@ -369,6 +369,11 @@ def when_sender_ends(producer: AIOKafkaProducer, tell: Callable[[], None]) -> No
     producer._sender.sender_task.add_done_callback(lambda _: tell())
 
 
+def fail_pending(producer: AIOKafkaProducer) -> None:
+    """Fail every batch it has. aiokafka does so when its sender fails, and not when that was cancelled."""
+    producer._message_accumulator.fail_all(ProducerClosed())
+
+
 async def kill(producer: AIOKafkaProducer) -> None:
     """End a producer that does not stop: first what sends, so that nothing it holds is written later."""
     producer._closed = True

@@ -163,6 +163,12 @@ class Producer:
         if not life.batches:
             self._keep(self._stop(life))
 
+    def _sender_ended(self, life: Life) -> None:
+        """What it had will never be answered: say so to those who wait."""
+        if not life.retired:
+            self._replace(life, reason="sender ended")
+            internals.fail_pending(life.producer)
+
     async def _start(self) -> None:
         """Try until it works: the bridge may be up before Kafka is."""
         for wait_s in chain(RECONNECT_S, repeat(1.0)):
@@ -178,7 +184,7 @@ class Producer:
                 await self._stop(life)
                 raise
             else:
-                internals.when_sender_ends(life.producer, partial(self._replace, life, reason="sender ended"))
+                internals.when_sender_ends(life.producer, partial(self._sender_ended, life))
                 self._life = life
                 self._started.set()
                 log.info("producer_started")
