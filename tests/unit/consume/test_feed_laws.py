@@ -215,7 +215,7 @@ async def test_every_client_sees_every_record_once_and_in_order(
     log = ScriptedLog({"a": 2, "b": 1})
     log.append(PARTITIONS[0], 3)
     bounds = {"ring": ring, "readers": readers}
-    async with feeding(log, "a", "b", **bounds) as one, feeding(log, "a", "b", **bounds) as other:
+    async with feeding(log, "a", "b", **bounds) as one, feeding(log, "a", "b", **bounds) as other:  # type: ignore[arg-type]
         play = Play(log, [one, other])
         for action in script:
             await play.play(action)
