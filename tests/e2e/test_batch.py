@@ -36,7 +36,7 @@ LINES = {"content-type": NDJSON}
 
 @pytest.fixture(scope="module")
 def spare() -> dict[int, int]:
-    return {1: 0, 2: 12}
+    return {1: 0, 2: 13}
 
 
 @pytest_asyncio.fixture
