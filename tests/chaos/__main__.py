@@ -36,8 +36,10 @@ def main() -> int:
     except Missing as missing:
         print(missing, file=sys.stderr)
         return 1
-    except asyncio.CancelledError:
-        print("Interrupted.", file=sys.stderr)
+    except asyncio.CancelledError as cancelled:
+        if not cancelled.args:
+            raise  # by nobody that has asked for it: a fault of the suite's own
+        print(f"Interrupted: {cancelled}.", file=sys.stderr)
         return 130
     if len(rounds) > 1:
         print(summary(rounds))
@@ -63,7 +65,7 @@ def _end_cleanly_on_signals() -> None:
     task = asyncio.current_task()
     assert task is not None
     for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel, number.name)
 
 
 def _arguments() -> argparse.Namespace:

@@ -20,13 +20,18 @@ class Heard(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """`most` records in a request. `understand` gives one Heard a record, of an answer to so many."""
+    """`most` records in a request.
+
+    `understand` gives one Heard a record, of an answer to so many; `half` the first of them, of an answer's body as far
+    as it came.
+    """
 
     path: str
     media: str
     most: int
     encode: Callable[[Sequence[Any]], str]
     understand: Callable[[Answer, int], Sequence[Heard]]
+    half: Callable[[bytes], Sequence[Heard]]
 
     def request(self, records: Sequence[Any]) -> bytes:
         body = self.encode(records).encode()
@@ -59,6 +64,17 @@ def of_lines(answer: Answer, count: int) -> Sequence[Heard]:
     return heard + [rest] * (count - len(heard))
 
 
+def no_half(body: bytes) -> Sequence[Heard]:
+    """It is one JSON document: half of it says nothing."""
+    return []
+
+
+def half_of_lines(body: bytes) -> Sequence[Heard]:
+    """Each line that came whole is true, whatever ended the answer."""
+    whole, _, _ = body.rpartition(b"\n")
+    return [_of_item(json.loads(line)) for line in whole.splitlines()]
+
+
 def _of_item(item: Any) -> Heard:
     if item["status"] == 201:
         return Heard(Outcome.WRITTEN, "", Place(TOPIC, item["partition"], item["offset"]))
@@ -72,7 +88,11 @@ def _not(status: int, body: Any) -> Heard:
     return Heard(outcome, f"{status} {body.get('code')}")
 
 
+def as_lines(records: Sequence[Any]) -> str:
+    return "".join(f"{json.dumps(record)}\n" for record in records)
+
+
 JSON = "application/json"
-ONE = Form(PATH, JSON, 1, lambda records: json.dumps(records[0]), of_one)
-ARRAY = Form(MANY_PATH, JSON, 5, json.dumps, of_array)
-LINES = Form(MANY_PATH, "application/x-ndjson", 5, lambda records: "\n".join(map(json.dumps, records)), of_lines)
+ONE = Form(PATH, JSON, 1, lambda records: json.dumps(records[0]), of_one, no_half)
+ARRAY = Form(MANY_PATH, JSON, 5, json.dumps, of_array, no_half)
+LINES = Form(MANY_PATH, "application/x-ndjson", 5, as_lines, of_lines, half_of_lines)

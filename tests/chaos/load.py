@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from tests.chaos.forms import ONE, Form, Heard
 from tests.chaos.stage import TIMEOUT_MS
 from tests.chaos.verdict import Outcome, Told
-from tests.load.loader.http1 import Exchange
+from tests.load.loader.http1 import Answer, Exchange
 
 GIVES_UP_S = 2 * TIMEOUT_MS / 1000
 RESTS_S = 0.2  # after anything but a success
@@ -38,6 +38,15 @@ class Connection(Exchange):
     @property
     def is_open(self) -> bool:
         return self._transport is not None and not self._transport.is_closing()
+
+    @property
+    def body_so_far(self) -> bytes:
+        """Of the answer to the last question, however it ended."""
+        return b"".join(self._chunks)
+
+    async def ask(self, data: bytes) -> Answer:
+        self._chunks = []
+        return await super().ask(data)
 
 
 class Client:
@@ -87,8 +96,9 @@ class Client:
                 answer = await connection.ask(self._form.request(records))
         except (TimeoutError, ConnectionError) as exc:
             self._hang_up()
+            heard = list(self._form.half(connection.body_so_far))
             why = "no answer" if isinstance(exc, TimeoutError) else "connection ended"
-            return [Heard(Outcome.UNKNOWN, why)] * len(records)
+            return heard + [Heard(Outcome.UNKNOWN, why)] * (len(records) - len(heard))
         if answer.headers.get("connection") == "close" or self._dice.random() * MOVES_ON_AFTER < 1:
             self._hang_up()
         return self._form.understand(answer, len(records))

@@ -54,6 +54,13 @@ def test_what_ends_an_upload_early_holds_for_the_rest_and_a_missing_line_says_no
     assert heard(LINES, 207, *ITEMS[:1], count=2) == [WRITTEN, UNSAID]
 
 
+def test_of_an_answer_that_was_cut_off_only_whole_lines_count() -> None:
+    answer = "\n".join(map(json.dumps, ITEMS)).encode()
+    assert [each.outcome for each in LINES.half(answer)] == SAID[:2]
+    assert [each.outcome for each in LINES.half(answer + b"\n")] == SAID
+    assert [*LINES.half(b"")] == [*LINES.half(b'{"index"')] == [*ONE.half(answer)] == []
+
+
 def test_a_request_is_one_that_the_bridge_can_read() -> None:
     head, _, body = LINES.request([{"id": "1"}, {"id": "2"}]).partition(b"\r\n\r\n")
     assert head.startswith(b"POST /batches HTTP/1.1\r\n")
