@@ -339,6 +339,21 @@ async def test_a_topic_made_anew_while_it_is_read_is_told_to_all_who_read_it(log
             assert await next_offsets(cursor, records) == list(range(records))
 
 
+async def test_a_client_from_latest_learns_the_record_before_it_from_those_that_it_skips(log: ScriptedLog) -> None:
+    log.append(A0, 5)
+    async with feeding(log, is_stuck=True) as feed:
+        cursor = await feed.cursor(None, start="latest")
+        following = asyncio.create_task(cursor.next(10))  # at the end of a ring that has nothing yet
+        await asyncio.sleep(0)
+        log.tails[0].is_stuck = False
+        await until(partial(_has_read, feed, 5))
+        log.make_anew("a", 1)
+        log.append(A0, 9)
+        with pytest.raises(Gone):
+            await asyncio.wait_for(following, 10)
+        assert await next_offsets(cursor, 9) == list(range(9))
+
+
 async def test_a_topic_made_anew_with_fewer_partitions_says_which_are_no_more() -> None:
     log = ScriptedLog({"a": 2})
     log.append(A1, 3)
