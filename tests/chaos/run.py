@@ -46,9 +46,7 @@ class Round:
 async def run(plan: Plan, directory: Path) -> Round:
     """Play it. What clients were told and what was found stays in `directory`, beside everybody's logs."""
     async with Stage(directory) as stage:
-        began_s = time.monotonic()
-        told, happened = await _play(stage, plan, began_s)
-        lasted_s = time.monotonic() - began_s
+        told, happened, lasted_s = await _play(stage, plan)
         await stage.settle()
         log = await _read(stage)
         events = Counter(event for replica in stage.replicas for event in _troubles(replica.bridge.log))
@@ -57,18 +55,20 @@ async def run(plan: Plan, directory: Path) -> Round:
     return Round(plan, judge(told, log, lasted_s=lasted_s), happened, events, lasted_s)
 
 
-async def _play(stage: Stage, plan: Plan, began_s: float) -> tuple[list[Told], list[Happened]]:
+async def _play(stage: Stage, plan: Plan) -> tuple[list[Told], list[Happened], float]:
+    """What clients were told, what was done meanwhile, and how long the load lasted."""
     doors = [replica.door.port for replica in stage.replicas]
     clients = [Client(n, doors, plan.seed, FORMS[n % len(FORMS)]) for n in range(plan.clients)]
     shares = [len(range(number, plan.records, plan.clients)) for number in range(plan.clients)]
-    over = asyncio.Event()
+    over, began_s = asyncio.Event(), time.monotonic()
     async with asyncio.TaskGroup() as group:
         tracks = [group.create_task(play(stage, track, over, began_s)) for track in plan.tracks]
         pace = Pace(began_s, plan.lasts_s / max(shares), plan.lasts_s * GRACE)
         await asyncio.gather(*(client.run(share, pace) for client, share in zip(clients, shares, strict=True)))
+        lasted_s = time.monotonic() - began_s
         over.set()
     happened = sorted((one for track in tracks for one in track.result()), key=lambda one: one.began_s)
-    return [told for client in clients for told in client.told], happened
+    return [told for client in clients for told in client.told], happened, lasted_s
 
 
 async def _read(stage: Stage) -> list[Found]:
