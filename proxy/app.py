@@ -41,7 +41,7 @@ from proxy.produce.submitter import ProduceQueues
 from proxy.routes.table import RouteTable
 from proxy.seams import GroupMember
 
-RESTART_NEEDED = ("kafka", "server", "admin", "secret", "topics")  # sections that a reload does not put in force
+RESTART_NEEDED = ("kafka", "server", "admin", "peer", "secret", "topics")  # sections that a reload leaves alone
 
 log = logs.logger("app")
 
@@ -52,8 +52,9 @@ class Bridge:
     Opening waits for nothing: Kafka may come later. `http` and `admin` are ASGI applications.
     """
 
-    def __init__(self, config: Config, reread: Callable[[], Config], policy: Policy) -> None:
-        """`reread` reads the file again, for a reload; `policy` is the public listener's."""
+    def __init__(self, config: Config, reread: Callable[[], Config], policy: Policy, *, worker: int = 0) -> None:
+        """`reread` reads the file again, for a reload; `policy` is the public listener's; `worker` counts from 0."""
+        self.worker = worker
         self.serving = False
         self.metrics = Metrics()
         self.http = Dispatcher(RouteTable.build([]), self.metrics)

@@ -20,7 +20,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import uvicorn
 import uvloop
@@ -28,7 +28,7 @@ import uvloop
 from proxy.app import Bridge
 from proxy.config.load import load
 from proxy.config.mistake import ConfigMistakes
-from proxy.config.model import Config, Section
+from proxy.config.model import Config
 from proxy.http.protocol import Policy, protocol_class
 from proxy.observe import logs
 
@@ -36,8 +36,6 @@ KEEP_ALIVE_S = 75  # above the usual 60 s of load balancers, so that they close 
 GC_THRESHOLD = 100_000  # collections of the young generation are a measurable share of a request otherwise
 BACKLOG = 4_096
 BACKLOG_S = 0.05  # for what the kernel has accepted and we have not
-
-SectionT = TypeVar("SectionT", bound=Section)
 
 log = logs.logger("server")
 
@@ -51,16 +49,19 @@ class Overrides:
     admin_host: str | None = None
     admin_port: int | None = None
 
-    def on(self, config: Config) -> Config:
-        server = _changed(config.server, host=self.host, port=self.port)
-        admin = _changed(config.admin, host=self.admin_host, port=self.admin_port)
-        return config.model_copy(update={"server": server, "admin": admin})
+    workers: int | None = None
+
+    def load(self, path: Path) -> Config:
+        """The file with what the command line says in it. Raises ConfigMistakes."""
+        server = _said(host=self.host, port=self.port, workers=self.workers)
+        admin = _said(host=self.admin_host, port=self.admin_port)
+        return load(path, flags={"server": server, "admin": admin})
 
 
 def serve(path: Path, overrides: Overrides) -> int:
     """Run the bridge until a signal ends it. Returns the exit code; what stops it from starting is on stderr."""
     try:
-        config = overrides.on(load(path))
+        config = overrides.load(path)
     except ConfigMistakes as exc:
         print(exc, file=sys.stderr)
         return 2
@@ -81,7 +82,7 @@ async def _run(path: Path, config: Config, overrides: Overrides, public: socket.
     policy = Policy()
     policy.follow(config.limits)
     stop = Stop()
-    bridge = Bridge(config, lambda: overrides.on(load(path)), policy)
+    bridge = Bridge(config, lambda: overrides.load(path), policy)
     servers = Server(bridge.http, policy), Server(bridge.admin, Policy())
     with stop.listening(reload=bridge.reload_soon):
         async with bridge:
@@ -206,5 +207,5 @@ def _settle_memory() -> None:
     gc.set_threshold(GC_THRESHOLD, 50, 50)
 
 
-def _changed(section: SectionT, **values: object) -> SectionT:
-    return section.model_copy(update={name: value for name, value in values.items() if value is not None})
+def _said(**values: object) -> dict[str, object]:
+    return {name: value for name, value in values.items() if value is not None}

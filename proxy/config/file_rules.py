@@ -7,6 +7,7 @@ from typing import Any
 from proxy.config.mistake import Fault
 from proxy.config.model import Admin, Consume, Limits, RouteLimits, Server
 from proxy.config.outline import RouteOutline, mapping, routes, section
+from proxy.config.peer_rules import PEER_RULES
 from proxy.config.rate_rules import rates_make_sense
 
 Data = Mapping[str, Any]
@@ -113,4 +114,5 @@ FILE_RULES = (
     names_are_unique,
     routes_do_not_collide,
     groups_agree,
+    *PEER_RULES,
 )

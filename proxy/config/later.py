@@ -8,9 +8,10 @@ from collections.abc import Callable, Sequence
 NOT_IN_THIS_VERSION = "not in this version"
 
 _KEYS = {
-    "": ("upstreams", "peer", "spool", "workers", "tls"),
+    "": ("upstreams", "spool", "tls"),
     "kafka": ("internal", "security"),
-    "server": ("workers", "tls"),
+    "server": ("tls",),
+    "peer": ("tls",),
     "admin": ("tls",),
     "routes.*": ("upstream", "migrate", "auth", "cors"),
     "routes.*.limits": ("streams",),

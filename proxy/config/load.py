@@ -8,6 +8,7 @@ judged by the next. This is the one file of the room that reads anything.
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path as FilePath
+from types import MappingProxyType
 from typing import Any
 
 import orjson
@@ -23,15 +24,21 @@ from proxy.config.outline import routes
 from proxy.config.route_rules import ROUTE_RULES
 from proxy.config.words import explain
 
+Flags = Mapping[str, Mapping[str, object]]
+
 __all__ = ["ConfigMistakes", "load"]
 
 
-def load(path: FilePath, environ: Mapping[str, str] = os.environ) -> Config:
-    """The configuration in the file at `path`, its schema files beside it read in. Raises ConfigMistakes."""
+def load(path: FilePath, environ: Mapping[str, str] = os.environ, flags: Flags = MappingProxyType({})) -> Config:
+    """The configuration in the file at `path`, its schema files beside it read in. Raises ConfigMistakes.
+
+    `flags`: values by section and key that stand for the file's, before anything is judged.
+    """
     document = _read(path)
     unreadable = list(document.faults)
     data = fill_in(document.data, environ, unreadable)
     if isinstance(data, dict):
+        data = _flagged(data, flags)
         _read_schemas(data, path.parent, unreadable)
     config, faults = _validate(data)
     if isinstance(data, dict):
@@ -49,6 +56,12 @@ def _read(path: FilePath) -> Document:
         raise ConfigMistakes([exc.mistake]) from exc
     except (OSError, UnicodeDecodeError) as exc:
         raise ConfigMistakes([Mistake(str(path), 1, 1, "file", f"cannot be read: {_reason(exc)}")]) from exc
+
+
+def _flagged(data: dict[str, Any], flags: Flags) -> dict[str, Any]:
+    """The data with the flags in it. A section that is no mapping stays as it is: it has its own fault."""
+    said = {name: data.get(name, {}) for name in flags}
+    return data | {name: {**said[name], **flags[name]} for name in flags if isinstance(said[name], Mapping)}
 
 
 def _read_schemas(data: dict[str, Any], directory: FilePath, faults: list[Fault]) -> None:

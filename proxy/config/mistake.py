@@ -49,4 +49,4 @@ def dotted(path: Path) -> str:
 
 def is_secret(path: Path) -> bool:
     """True where no mistake may show the value."""
-    return path[:1] == ("secret",)
+    return path[:1] == ("secret",) or path[:2] == ("peer", "secret")

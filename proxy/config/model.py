@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from proxy.config.pattern import Pattern
 from proxy.config.values import (
+    Address,
     AnswerHeader,
     Bytes,
     Count,
@@ -36,6 +37,7 @@ from proxy.config.values import (
     Template,
     TopicName,
     Value,
+    Workers,
 )
 
 
@@ -81,6 +83,37 @@ class Topics(Section):
 class Server(Section):
     host: str = Field(default="127.0.0.1", description="Address to listen on; any other than loopback needs `auth`.")
     port: Port = Field(default=8080, description="Port of the configured routes; 0 takes a free one.")
+    workers: Workers = Field(
+        default=1, description="Processes that share the port; from two on, groups need `peer`. Limits hold for each."
+    )
+
+
+class Peer(Section):
+    listen: Address = Field(description="Where workers of other processes connect: host:port; worker i at port + i.")
+    advertise: Address | None = Field(
+        default=None, description="The same as others reach it; needed where `listen` is 0.0.0.0 or [::]."
+    )
+    secret: Secrets = Field(
+        min_length=1,
+        max_length=2,
+        description="Shows peers that they belong together; of two the first is shown and both are taken.",
+    )
+
+    def listens_at(self, worker: int) -> tuple[str, int]:
+        """Host (an IPv6 one without brackets) and port of this worker's listener."""
+        host, port = split_address(self.listen)
+        return host, port + worker
+
+    def advertised_by(self, worker: int) -> str:
+        """The `host:port` under which others reach this worker."""
+        host, _, port = (self.advertise or self.listen).rpartition(":")
+        return f"{host}:{int(port) + worker}"
+
+
+def split_address(address: str) -> tuple[str, int]:
+    """Host, without an IPv6 one's brackets, and port of a `host:port`."""
+    host, _, port = address.rpartition(":")
+    return host.strip("[]"), int(port)
 
 
 class Admin(Section):
@@ -262,6 +295,7 @@ class Config(Section):
     )
     server: Server = Field(default=Server(), description="Where clients come in.")
     admin: Admin = Field(default=Admin(), description="Where operators come in.")
+    peer: Peer | None = Field(default=None, description="How workers, of this and other hosts, reach each other.")
     secret: Secrets = Field(
         default=(), max_length=2, description="Signs leases and positions; of two the first signs and both are taken."
     )

@@ -37,6 +37,14 @@ def _servers(value: str) -> str:
     return value
 
 
+def _address(value: str) -> str:
+    if not re.fullmatch(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}", value):
+        raise ValueError(f"{value!r} is no address: write host:port, an IPv6 host in brackets")
+    if not 1 <= int(value.rpartition(":")[2]) <= 65_535:
+        raise ValueError(f"{value!r} has no port that others could know: write 1 to 65535")
+    return value
+
+
 def _number_as_text(value: Any) -> Any:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
@@ -97,6 +105,7 @@ _NO_TRUTH = BeforeValidator(_no_truth)
 Port = Annotated[int, Field(ge=0, le=65_535), _NO_TRUTH]
 Count = Annotated[int, Field(gt=0), _NO_TRUTH]
 Bytes = Count
+Workers = Annotated[int, Field(ge=1, le=256), _NO_TRUTH]
 Milliseconds = Annotated[int, Field(gt=0, le=86_400_000), _NO_TRUTH]
 DelayMs = Annotated[int, Field(ge=0, le=86_400_000), _NO_TRUTH]
 SessionTimeoutMs = Annotated[int, Field(ge=6_000, le=1_800_000), _NO_TRUTH]
@@ -104,6 +113,7 @@ Status = Annotated[int, Field(ge=200, le=399), _NO_TRUTH]
 TopicName = Annotated[str, AfterValidator(_topic)]
 GroupName = Annotated[str, AfterValidator(_group)]
 Servers = Annotated[str, AfterValidator(_servers)]
+Address = Annotated[str, AfterValidator(_address)]
 MediaType = Annotated[str, AfterValidator(_media_type)]
 Secret = Annotated[SecretStr, AfterValidator(_secret)]
 Secrets = Annotated[tuple[Secret, ...], BeforeValidator(_one_or_more, json_schema_input_type=str | list[str])]

@@ -10,6 +10,7 @@ from proxy.config.later import KEYS
 from tests.unit.config.files import A_ROUTE, HEAD, load_text, mistakes, with_routes
 
 LONG = "0123456789abcdef"
+REQUIRED = {"peer": {"listen": "a:1", "secret": LONG}}
 
 
 @pytest.mark.parametrize(
@@ -62,7 +63,7 @@ def test_keys_of_later_versions_are_refused_by_name(tmp_path: Path, key: str) ->
     data: dict[str, Any] = {"kafka": {"bootstrap_servers": "a:1"}, "routes": [{"route": "GET /a", **purpose}]}
     here = data
     for section in sections:
-        here = here[0] if section == "*" else here.setdefault(section, {})  # type: ignore[index]
+        here = here[0] if section == "*" else here.setdefault(section, dict(REQUIRED.get(section, {})))  # type: ignore[index]
     here[name] = 1
     (found,) = mistakes(tmp_path, yaml.safe_dump(data))
     assert found.endswith(f"{name} is not in this version: leave it out")
