@@ -5,7 +5,7 @@ services through theirs. `app.py` hands in the real ones. All methods belong to 
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, Protocol
 
 from proxy.clock import Deadline
@@ -85,6 +85,18 @@ class Committed:
     metadata: str
 
 
+@dataclass(frozen=True, slots=True)
+class GroupMap:
+    """Who has which partition, as the group's leader wrote it down; the same for all members of one epoch.
+
+    An owner is told by the address at which its peers reach it; None where it cannot be reached.
+    """
+
+    epoch: int = 0  # goes up with each assignment
+    owners: Mapping[Partition, str | None] = field(default_factory=dict)
+    members: Sequence[str] = ()  # every member's address, those without partitions included
+
+
 class GroupListener(Protocol):
     """What a member tells its session. Both are awaited inside the rebalance."""
 
@@ -110,6 +122,11 @@ class GroupMember(Protocol):
         Called for ever by one task, and never cancelled (a cancelled fetch loses records): `close` ends it.
         Undecodable batches are stepped over, counted and logged. Raises nothing that time may heal.
         """
+        ...
+
+    @property
+    def map(self) -> GroupMap:
+        """As of the last assignment; empty before the first."""
         ...
 
     def seek(self, partition: Partition, offset: int) -> None: ...

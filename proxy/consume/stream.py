@@ -156,8 +156,16 @@ class Stream:
             if self._leases.is_auto:
                 self._leases.settle(part.claim, seen.held)
                 self._leases.give_back(part.claim, part.claim.held)
-            elif part.claim.lease_id >= seen.lease_id:
-                is_current = part.claim.lease_id == seen.lease_id
-                unseen = beyond(part.claim.held, seen.held) if is_current else part.claim.held
-                self._leases.give_back(part.claim, unseen)
+        if not self._leases.is_auto:
+            self._give_back_after(seen)
         self._parts.clear()
+
+    def _give_back_after(self, seen: Claim) -> None:
+        """What was handed out before the hand-out of the last event seen was seen, too."""
+        ids = [part.claim.lease_id for part in self._parts]
+        last = ids.index(seen.lease_id) if seen.lease_id in ids else -1  # -1: it is no longer remembered
+        for at, part in enumerate(self._parts):
+            if at >= last:
+                self._leases.give_back(
+                    part.claim, beyond(part.claim.held, seen.held) if at == last else part.claim.held
+                )

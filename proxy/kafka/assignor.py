@@ -10,7 +10,7 @@ assignment (the group's generation is not told to assignors).
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -19,6 +19,7 @@ from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment, Cons
 
 from proxy.kafka.sharing import Claim, share_out
 from proxy.record import Partition
+from proxy.seams import GroupMap
 
 _VERSION = b"\x01"
 _PROTOCOL_VERSION = 0  # of Kafka's own envelope around our data
@@ -47,27 +48,24 @@ class MemberData:
             return cls()
 
 
-@dataclass(frozen=True, slots=True)
-class GroupMap:
-    """Who has which partition, as the leader wrote it down; the same for all members of one epoch."""
+def encode_map(drawn: GroupMap) -> bytes:
+    """The user_data of every member's assignment."""
+    shares: defaultdict[str | None, list[Partition]] = defaultdict(list)
+    for partition, address in drawn.owners.items():
+        shares[address].append(partition)
+    owners = [[who, _by_topic(what)] for who, what in shares.items()]
+    return _pack({"epoch": drawn.epoch, "owners": owners, "members": list(drawn.members)})
 
-    epoch: int = 0
-    owners: Mapping[Partition, str | None] = field(default_factory=dict)
 
-    def encode(self) -> bytes:
-        shares: defaultdict[str | None, list[Partition]] = defaultdict(list)
-        for partition, address in self.owners.items():
-            shares[address].append(partition)
-        return _pack({"epoch": self.epoch, "owners": [[who, _by_topic(what)] for who, what in shares.items()]})
-
-    @classmethod
-    def decode(cls, data: bytes | None) -> "GroupMap":
-        try:
-            said = _unpack(data)
-            shares = [(_address(who), _partitions(what)) for who, what in said.get("owners", [])]
-            return cls(int(said.get("epoch", 0)), {p: who for who, what in shares for p in what})
-        except (ValueError, TypeError, AttributeError):
-            return cls()
+def decode_map(data: bytes | None) -> GroupMap:
+    """An empty map for what cannot be read."""
+    try:
+        said = _unpack(data)
+        shares = [(_address(who), _partitions(what)) for who, what in said.get("owners", [])]
+        members = tuple(str(each) for each in said.get("members", ()))
+        return GroupMap(int(said.get("epoch", 0)), {p: who for who, what in shares for p in what}, members)
+    except (ValueError, TypeError, AttributeError):
+        return GroupMap()
 
 
 class Assignor:
@@ -107,14 +105,15 @@ class Assignor:
         topics = {topic for claim in claims.values() for topic in claim.topics}
         shares = share_out({topic: len(cluster.partitions_for_topic(topic) or ()) for topic in topics}, claims)
         owners = {partition: said[member].address for member, share in shares.items() for partition in share}
-        drawn = GroupMap(1 + max((data.epoch for data in said.values()), default=0), owners).encode()
+        addresses = tuple(sorted({data.address for data in said.values() if data.address is not None}))
+        drawn = encode_map(GroupMap(1 + max((data.epoch for data in said.values()), default=0), owners, addresses))
         return {
             member: ConsumerProtocolMemberAssignment(_PROTOCOL_VERSION, sorted(_by_topic(share).items()), drawn)
             for member, share in shares.items()
         }
 
     def on_assignment(self, assignment: ConsumerProtocolMemberAssignment) -> None:
-        self.map = GroupMap.decode(assignment.user_data)
+        self.map = decode_map(assignment.user_data)
         self._owned = frozenset(Partition(*tp) for tp in assignment.partitions())
         if self.on_assigned is not None:
             self.on_assigned(self._owned)

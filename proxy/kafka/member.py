@@ -18,7 +18,7 @@ from proxy.kafka.connection import KafkaSettings
 from proxy.kafka.membership import OPEN_S, Membership
 from proxy.observe.logs import logger
 from proxy.record import Fetched, Partition
-from proxy.seams import Committed, GroupListener, Topics
+from proxy.seams import Committed, GroupListener, GroupMap, Topics
 
 NOTICE_S = 1.0  # between two looks for topics that were missing
 REPLACE_S = (0.2, 1.0, 5.0)  # waits before another new consumer
@@ -30,8 +30,7 @@ log = logger("kafka")
 class Member:
     """`start`: where the group begins on a partition that it never committed for.
 
-    `address` is where this process's peers reach it; `owners` tells for every partition of the group the address of
-    its owner (None: it has none), as of the last assignment.
+    `address` is where this process's peers reach it.
     """
 
     def __init__(
@@ -62,8 +61,9 @@ class Member:
         return f"<Member group={self._group} {state}>"
 
     @property
-    def owners(self) -> Mapping[Partition, str | None]:
-        return self._assignor.map.owners
+    def map(self) -> GroupMap:
+        """See `seams.GroupMember.map`."""
+        return self._assignor.map
 
     @property
     def skipped_batches(self) -> int:

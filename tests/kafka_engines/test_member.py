@@ -44,8 +44,8 @@ async def test_two_members_agree_on_who_has_what_and_each_partition_has_one(kafk
         b = Session(_member(kafka, topics, group, topic, address="host-b:1"))
         async with a, b:
             await until(lambda: a.mine and b.mine and owners(a, b) == _everything(topic, 5))
-            assert a.member.owners == b.member.owners
-            assert {p for p, who in a.member.owners.items() if who == "host-a:1"} == a.mine
+            assert a.member.map.owners == b.member.map.owners
+            assert {p for p, who in a.member.map.owners.items() if who == "host-a:1"} == a.mine
             assert sorted((len(a.mine), len(b.mine))) == [2, 3]
 
 

@@ -11,7 +11,7 @@ from proxy.consume.settings import GroupSettings
 from proxy.consume.token import Signer
 from proxy.errors import ProxyError
 from proxy.record import Fetched, Partition
-from proxy.seams import Committed, GroupListener
+from proxy.seams import Committed, GroupListener, GroupMap
 from tests.unit.consume.records import ORDERS, read
 from tests.unit.consume.virtual import virtual_now
 
@@ -55,6 +55,7 @@ class ScriptedMember:
         self.positions: dict[Partition, int] = {}
         self.fetches_in_progress = 0
         self.joins_by_itself = True
+        self.map = GroupMap()
 
     async def open(self, listener: GroupListener) -> None:
         if self.broker.open_errors:
