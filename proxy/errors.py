@@ -188,6 +188,16 @@ class Draining(NotNow):
     code, title = "draining", "The bridge is shutting down"
 
 
+class PeerAway(NotNow):
+    """Another worker, which has the partition, cannot be reached. `is_sent`: it may have heard what it was told."""
+
+    code, title = "peer_unavailable", "Another worker cannot be reached"
+
+    def __init__(self, detail: str, *, is_sent: bool = False) -> None:
+        super().__init__(detail)
+        self.is_sent = is_sent
+
+
 # ---- unknown: it may be written, even later
 
 

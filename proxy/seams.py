@@ -4,9 +4,9 @@ Services (`produce/`, `consume/`) know engines (`kafka/`) only through these; fr
 services through theirs. `app.py` hands in the real ones. All methods belong to one event loop.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 from proxy.clock import Deadline
 from proxy.errors import ProxyError
@@ -181,6 +181,71 @@ class Tail(Protocol):
         ...
 
     async def close(self) -> None: ...
+
+
+class PeerLink(Protocol):
+    """Our connection to one peer (`peers/network.py`).
+
+    A message is what msgpack carries; the group's name stands second.
+    """
+
+    @property
+    def address(self) -> str: ...
+
+    @property
+    def is_up(self) -> bool: ...
+
+    def tell(self, message: Sequence[Any]) -> bool:
+        """Send it, in order. False: it is down. Whether it is heard, only an answer tells."""
+        ...
+
+    async def ask(self, message: Sequence[Any]) -> Any:
+        """The answer; None: it failed there, or nobody there reads for the group. Raises PeerAway."""
+        ...
+
+
+class PeerCaller(Protocol):
+    """A peer's connection to us."""
+
+    @property
+    def address(self) -> str: ...
+
+    def tell(self, message: Sequence[Any]) -> bool: ...
+
+
+class PeerService(Protocol):
+    """What hears peers, for one group (`consume/sharing.py`)."""
+
+    def told(self, caller: PeerCaller, message: Any) -> None: ...
+    async def asked(self, message: Any) -> Any: ...
+    def caller_gone(self, caller: PeerCaller) -> None: ...
+
+    def lent(self, link: PeerLink, message: Any) -> None:
+        """Whom we called has told something."""
+        ...
+
+    def link_up(self, link: PeerLink) -> None: ...
+    def link_down(self, link: PeerLink) -> None: ...
+
+
+class Peers(Protocol):
+    """The other workers, of this and other hosts (`peers/network.py`)."""
+
+    @property
+    def address(self) -> str:
+        """Where they reach us."""
+        ...
+
+    def serve(self, group: str, service: PeerService) -> None: ...
+    def leave(self, group: str, service: PeerService) -> None: ...
+
+    def follow(self, group: str, addresses: Iterable[str]) -> None:
+        """Stay connected to these, for this group."""
+        ...
+
+    def link(self, address: str) -> PeerLink | None:
+        """None: nobody follows that address."""
+        ...
 
 
 NewMember = Callable[[str, Sequence[str]], GroupMember]  # group, topics

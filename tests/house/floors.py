@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 FLOORS: dict[int, set[str]] = {
-    5: {"__main__", "cli", "server", "app", "endpoints", "status", "demo"},
+    5: {"__main__", "cli", "serve", "process", "server", "workers", "app", "endpoints", "status", "demo"},
     4: {"http", "admin"},
     3: {"produce", "consume", "migrate"},
     2: {"kafka", "peers", "upstream", "observe"},
@@ -24,6 +24,7 @@ LIBRARIES: dict[str, tuple[str, ...]] = {  # the only places that import them
     "aiohttp": ("upstream", "demo"),
     "aiokafka": ("kafka",),
     "confluent_kafka": ("demo",),
+    "ormsgpack": ("peers",),
     "prometheus_client": ("observe",),
     "starlette": tuple(sorted(FLOORS[4] | FLOORS[5])),
     "uvicorn": ("server", "http.protocol"),
