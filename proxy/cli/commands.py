@@ -69,15 +69,18 @@ def serve(
     port: Annotated[int | None, typer.Option(help="Port for clients.", min=0, max=65_535, metavar="PORT")] = None,
     admin_host: Annotated[str | None, typer.Option(help="Address of the admin side.", metavar="HOST")] = None,
     admin_port: Annotated[int | None, typer.Option(help="Its port.", min=0, max=65_535, metavar="PORT")] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Processes that share the port.", min=1, max=256, metavar="N")
+    ] = None,
 ) -> None:
     """Run the bridge until SIGTERM or Ctrl-C.
 
     SIGHUP reloads the file. Options beat what it says.
     """
-    from proxy.server import Overrides
-    from proxy.server import serve as run
+    from proxy.serve import Overrides
+    from proxy.serve import serve as run
 
-    raise typer.Exit(run(config, Overrides(host, port, admin_host, admin_port)))
+    raise typer.Exit(run(config, Overrides(host, port, admin_host, admin_port, workers)))
 
 
 @app.command(epilog=_EXIT_CODES)

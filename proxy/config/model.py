@@ -303,3 +303,10 @@ class Config(Section):
     drain: Drain = Field(default=Drain(), description="How the bridge stops.")
     observe: Observe = Field(default=Observe(), description="Logs.")
     routes: tuple[Route, ...] = Field(min_length=1, description="What each method and path does.")
+
+    def reloaded(self, new: "Config") -> "Config":
+        """What is in force in a bridge that was started with this and is told `new`: RESTART_NEEDED stays as it was."""
+        return new.model_copy(update={section: getattr(self, section) for section in RESTART_NEEDED})
+
+
+RESTART_NEEDED = ("kafka", "server", "admin", "peer", "secret", "topics")  # sections that a reload leaves alone

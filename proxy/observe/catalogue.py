@@ -17,6 +17,14 @@ class Kind(StrEnum):
     INFO = "info"
 
 
+class Merge(StrEnum):
+    """What several workers' values of one gauge are together. (Counters and histograms add up.)"""
+
+    SUM = "sum"
+    MAX = "max"
+    MIN = "min"
+
+
 @dataclass(frozen=True, slots=True)
 class Family:
     """One metric: its full name (as it is queried), the names of its labels, and what it tells."""
@@ -26,6 +34,7 @@ class Family:
     labels: tuple[str, ...]
     help: str
     unit: str = ""
+    merge: Merge = Merge.SUM
 
     @property
     def stem(self) -> str:
@@ -95,6 +104,7 @@ FAMILIES = (
         Kind.GAUGE,
         ("group", "topic", "partition"),
         "Records between the group's commit and the end of the log, for the partitions owned here.",
+        merge=Merge.MAX,  # while a partition moves, two workers may tell of it
     ),
     Family("stepbridge_group_leases_out", Kind.GAUGE, ("group",), "Records handed out and not yet accepted."),
     Family("stepbridge_group_waiting", Kind.GAUGE, ("group",), "Polls and streams that wait for records."),
@@ -105,14 +115,22 @@ FAMILIES = (
         "Records handed out again after a release or an expired lease.",
     ),
     # Kafka and the process
-    Family("stepbridge_kafka_up", Kind.GAUGE, (), "1 while the cluster answers, else 0."),
+    Family(
+        "stepbridge_kafka_up", Kind.GAUGE, (), "1 while the cluster answers (every worker), else 0.", merge=Merge.MIN
+    ),
     Family(
         "stepbridge_kafka_errors_total",
         Kind.COUNTER,
         ("operation", "error"),
         "Errors of the Kafka client, by what was being done and the error's name.",
     ),
-    Family("stepbridge_ready", Kind.GAUGE, (), "1 from the moment the listeners serve until drain begins, else 0."),
+    Family(
+        "stepbridge_ready",
+        Kind.GAUGE,
+        (),
+        "1 from the moment the listeners serve until drain begins, else 0.",
+        merge=Merge.MAX,
+    ),
     Family(
         "stepbridge_event_loop_lag_seconds",
         Kind.HISTOGRAM,
@@ -120,7 +138,27 @@ FAMILIES = (
         "How late a timer of the event loop fires, measured twice a second.",
         "seconds",
     ),
-    Family("stepbridge_build_info", Kind.INFO, ("version", "python"), "1; the labels say what is running."),
+    Family(
+        "stepbridge_build_info",
+        Kind.INFO,
+        ("version", "python"),
+        "1; the labels say what is running.",
+        merge=Merge.MAX,
+    ),
+    # workers, where there are several
+    Family("stepbridge_workers", Kind.GAUGE, (), "Workers that are configured."),
+    Family("stepbridge_workers_up", Kind.GAUGE, (), "Workers that serve and answered this scrape within a second."),
+    Family("stepbridge_worker_restarts_total", Kind.COUNTER, (), "Workers started again after one had died."),
+    Family(
+        "stepbridge_worker_cpu_seconds_total",
+        Kind.COUNTER,
+        ("worker",),
+        "CPU time of each worker's processes.",
+        "seconds",
+    ),
+    Family(
+        "stepbridge_worker_resident_memory_bytes", Kind.GAUGE, ("worker",), "Resident memory of each worker.", "bytes"
+    ),
 )
 
 BY_NAME = {family.name: family for family in FAMILIES}
@@ -151,6 +189,10 @@ _FOOT = (
     "",
     "Requests that match no route are counted under the route `(none)`. CPU time, memory and open files of the process",
     "are in `process_*`.",
+    "",
+    "With several workers `process_*` is the supervisor's own. Counters and histograms are sums over all workers, also",
+    "those that have died, but for their last second. Gauges are of the workers that answer, and are added up, but for",
+    "`stepbridge_group_lag_records` and those that are 0 or 1.",
 )
 
 if __name__ == "__main__":

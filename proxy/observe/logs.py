@@ -28,6 +28,9 @@ _VALUE_LIMIT = 300  # characters of one field
 _TRACE_LIMIT = 8_000
 
 
+_marks: dict[str, Any] = {}  # of this process
+
+
 class Log:
     """The log of one room. A call costs about 15 µs where the level is on, 0.2 µs where it is off."""
 
@@ -80,6 +83,11 @@ def configure(form: Form = "auto", level: str = "info", stream: TextIO | None = 
         foreign.setLevel(logging.WARNING)
     logging.getLogger("uvicorn.access").disabled = True
     logging.getLogger("aiokafka.cluster").disabled = True  # tells of a missing topic at every look; we do once
+
+
+def mark(**fields: Any) -> None:
+    """Have these fields in every line of this process from now on, whatever `configure` is told later."""
+    _marks.update(fields)
 
 
 class Seldom:
@@ -167,7 +175,7 @@ def _time(record: logging.LogRecord) -> datetime:
 
 
 def _fields(record: logging.LogRecord) -> dict[str, Any]:
-    fields: dict[str, Any] = getattr(record, "fields", {})
+    fields: dict[str, Any] = {**_marks, **getattr(record, "fields", {})}
     return {name: "(withheld)" if name in _WITHHELD else _bounded(value) for name, value in fields.items()}
 
 

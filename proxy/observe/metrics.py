@@ -31,8 +31,15 @@ class Distribution:
         self.counts[bisect_left(BOUNDS_S, seconds)] += 1
         self.sum_s += seconds
 
+    @property
+    def count(self) -> int:
+        return sum(self.counts)
+
     def copy(self) -> "Distribution":
         return Distribution(list(self.counts), self.sum_s)
+
+    def __add__(self, other: "Distribution") -> "Distribution":
+        return Distribution([a + b for a, b in zip(self.counts, other.counts, strict=True)], self.sum_s + other.sum_s)
 
 
 Labels = tuple[str, ...]  # the values, in the order of the family's label names
