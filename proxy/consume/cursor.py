@@ -19,7 +19,7 @@ from typing import Protocol
 from proxy.clock import Deadline
 from proxy.consume.catchup import CatchUp, Reader
 from proxy.consume.overlap import Bounds, MadeAnew, Overlap
-from proxy.consume.position import Layout, Mark, Marks, after, gone
+from proxy.consume.position import Layout, Mark, Marks, after, gone, in_doubt
 from proxy.consume.ring import Chunk, FeedEvent, Place, Ring, differs, is_other
 from proxy.errors import Gone, KafkaAway
 from proxy.record import Fetched, Partition
@@ -52,10 +52,11 @@ class Cursor:
         """`trusted`: the marks are this process's own."""
         self._source = source
         self._catch_up = catch_up
-        self._layout: Layout = source.ring.layout
-        self._marks: Marks = self._layout.marks(marks)
-        self._trusts = source.ring.generation if trusted else -1
+        self._layout: Layout
+        self._marks: Marks
         self._lost: Gone | None = None
+        self._fit(source.ring.layout, marks)
+        self._trusts = source.ring.generation if trusted else -1
         self._place: Place | None = None
         self._skips: set[Partition] = set()
         self._scanned: dict[Partition, int] = {}  # the log, up to where it was read; past what holds no records
@@ -193,13 +194,17 @@ class Cursor:
             self._place, self._trusts, self._patience = None, -1, None
 
     def _relayout(self, layout: Layout) -> None:
+        if layout is not self._layout:
+            self._fit(layout, self._layout.by_partition(self._marks))
+            self._catch_up.forget(self)
+
+    def _fit(self, layout: Layout, marks: Mapping[Partition, Mark]) -> None:
         """Partitions have appeared, or those of a topic that was made anew with fewer are no more."""
-        if layout is self._layout:
-            return
-        marks = self._layout.by_partition(self._marks)
-        self._layout, self._marks = layout, layout.marks(marks)
-        self._catch_up.forget(self)
-        if vanished := sorted(marks.keys() - layout.index.keys()):
+        vanished = sorted(marks.keys() - layout.index.keys())
+        doubted = in_doubt(marks, vanished)
+        self._layout = layout
+        self._marks = layout.marks({p: mark for p, mark in marks.items() if p not in doubted})
+        if vanished:
             self._lost = gone([(p, marks[p], None) for p in vanished], resume=self.position)
 
     # ---- in the log
@@ -254,7 +259,9 @@ class Cursor:
         """Move over what is not in the log, and let the next `next` say so. Raises KafkaAway."""
         marks = self._layout.by_partition(self._marks)
         bounds = await self._source.bounds(self._layout.partitions)
-        lost = sorted(made_anew | _outside(marks, bounds))
+        outside = _outside(marks, bounds)
+        shorter = {p for p in outside if marks[p].next_offset > bounds[p][1]}
+        lost = sorted(outside | made_anew | in_doubt(marks, made_anew | shorter))
         if lost:
             self._marks = self._layout.marks({**marks, **{p: Mark(bounds[p][0]) for p in lost}})
             self._lost = gone([(p, marks[p], bounds[p]) for p in lost], resume=self.position)

@@ -14,7 +14,7 @@ from proxy.clock import Deadline, now_s
 from proxy.consume.catchup import CatchUp
 from proxy.consume.cursor import Cursor
 from proxy.consume.overlap import Bounds, MadeAnew, Overlap
-from proxy.consume.position import Layout, Mark, gone, read_token
+from proxy.consume.position import Layout, Mark, read_token
 from proxy.consume.ring import FeedEvent, Ring
 from proxy.consume.token import Signer
 from proxy.errors import Gone, KafkaAway, ProxyError, TopicMissing
@@ -121,11 +121,7 @@ class Feed:
             cursor = Cursor(self, self._catch_up, await self._earliest(layout), trusted=True)
             cursor.lose(Gone(exc.detail, extra={"lost": [], "next": cursor.position}))
             return cursor
-        vanished = sorted(marks.keys() - layout.index.keys())
-        cursor = Cursor(self, self._catch_up, marks, trusted=False)
-        if vanished:
-            cursor.lose(gone([(p, marks[p], None) for p in vanished], resume=cursor.position))
-        return cursor
+        return Cursor(self, self._catch_up, marks, trusted=False)
 
     def _latest(self) -> dict[Partition, Mark]:
         """The end as of now; at the start, while the ring is filled with what was there, the end as it was then."""

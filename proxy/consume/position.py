@@ -128,6 +128,12 @@ def after(record: Fetched) -> Mark:
     return Mark(record.offset + 1, record.timestamp)
 
 
+def in_doubt(marks: Mapping[Partition, Mark], made_anew: Iterable[Partition]) -> set[Partition]:
+    """The partitions made anew with these, as whole topics are, whose marks know no record by which that would show."""
+    topics = {partition.topic for partition in made_anew}
+    return {p for p, mark in marks.items() if p.topic in topics and mark.timestamp_ms is None and mark.next_offset}
+
+
 def gone(lost: Sequence[tuple[Partition, Mark, tuple[int, int] | None]], *, resume: str) -> Gone:
     """What a reader is told whose position is not in the log: per partition where it was, and where the log is now.
 

@@ -192,10 +192,13 @@ def _exceeds(marks: Marks, others: Marks) -> bool:
 
 
 def differs(place: Place, layout: Layout, marks: Marks) -> set[Partition]:
-    """The partitions whose record before `marks` is another one in the ring: made anew since the marks were taken."""
+    """The partitions whose record before `marks` is another one in the ring: made anew since the marks were taken.
+
+    And those whose record before `marks` is just before the ring, so that only the log can say.
+    """
     expected = layout.by_partition(marks)
     before = place.chunk.layout.by_partition(place.chunk.before)
-    found = {partition for partition, mark in before.items() if is_other(mark, expected.get(partition))}
+    found = {p for p, mark in before.items() if is_other(mark, expected.get(p)) or _says_less(mark, expected.get(p))}
     chunk: Chunk | None = place.chunk
     while chunk is not None:
         for event in chunk.events:
@@ -212,3 +215,10 @@ def is_other(mark: Mark, expected: Mark | None) -> bool:
         return False
     known = mark.timestamp_ms is not None and expected.timestamp_ms is not None
     return known and mark.timestamp_ms != expected.timestamp_ms
+
+
+def _says_less(mark: Mark, expected: Mark | None) -> bool:
+    """The same offset, after a record that only one of them knows."""
+    if expected is None or mark.next_offset != expected.next_offset:
+        return False
+    return mark.timestamp_ms is None and expected.timestamp_ms is not None

@@ -152,6 +152,11 @@ class ScriptedTail:
     async def close(self) -> None:
         self.is_closed = True
 
+    @property
+    def has_read_all(self) -> bool:
+        """It stands at the end of every log it reads, and has not been told to look again."""
+        return not self._has_missed and all(at == self._log.parts[p].ends for p, at in self._at.items())
+
     def notice(self, topic: str) -> None:
         """The topic is missing for a moment."""
         self._has_missed = self._has_missed or any(partition.topic == topic for partition in self._at)

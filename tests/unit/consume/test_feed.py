@@ -368,6 +368,55 @@ async def test_a_topic_made_anew_with_fewer_partitions_says_which_are_no_more() 
         assert await next_offsets(cursor, 1) == [0]
 
 
+async def test_a_partition_of_which_nothing_was_read_yet_was_made_anew_with_those_that_show_it() -> None:
+    log = ScriptedLog({"a": 2})
+    log.append(A0, 3)
+    log.append(A1)
+    log.retain(A1, 1)
+    async with feeding(log) as feed:
+        cursor = await feed.cursor(None, start="earliest")
+        assert await next_offsets(cursor, 3) == [0, 1, 2]  # and of the other there is nothing behind 1
+        log.make_anew("a", 2)
+        log.append(A1, 2)
+        with pytest.raises(Gone) as gone:
+            await asyncio.wait_for(cursor.next(10), 10)
+        assert _lost(gone.value) == [("a", 0, 3, 0, 0), ("a", 1, 1, 0, 2)]
+        assert await next_offsets(cursor, 2) == [0, 1]
+
+
+async def test_a_partition_that_is_no_more_takes_along_those_of_which_nothing_was_read_yet() -> None:
+    log = ScriptedLog({"a": 2})
+    log.append(A0)
+    log.retain(A0, 1)
+    log.append(A1, 3)
+    async with feeding(log) as feed:
+        cursor = await feed.cursor(None, start="earliest")
+        events = await next_events(cursor, 3)
+        log.make_anew("a", 1)
+        log.append(A0, 2)
+        with pytest.raises(Gone):
+            await asyncio.wait_for(cursor.next(10), 10)
+        assert await next_offsets(cursor, 2) == [0, 1]
+        cursor = await feed.cursor(events[-1].position, start="latest")
+        with pytest.raises(Gone):
+            await cursor.next(10)
+        assert await next_offsets(cursor, 2) == [0, 1]
+
+
+async def test_where_the_ring_of_a_new_replica_begins_the_log_is_asked_for_the_record_before(log: ScriptedLog) -> None:
+    log.append(A0, 5)
+    async with feeding(log) as feed:
+        events = await next_events(await feed.cursor(None, start="earliest"), 5)
+    log.make_anew("a", 1)
+    log.append(A0, 9)
+    async with feeding(log, ring=4) as feed:
+        cursor = await feed.cursor(events[-1].position, start="latest")  # 5, where the ring begins
+        await until(partial(_has_read, feed, 9))
+        with pytest.raises(Gone) as gone:
+            await cursor.next(10)
+        assert _lost(gone.value) == [("a", 0, 5, 0, 9)]
+
+
 async def test_what_the_log_lost_while_kafka_was_away_is_said(log: ScriptedLog) -> None:
     log.append(A0, 5)
     async with feeding(log) as feed:
