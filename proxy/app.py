@@ -4,6 +4,7 @@
 |---|---|---|---|
 | POST, a record | `http/produce` | `produce/submitter`, `produce/queue` | `kafka/producer` |
 | GET for a group, and its acks | `http/group`, `http/ack` | `consume/group` | `kafka/member` |
+| a peer's, about a group | `peers/network` | `consume/sharing` | |
 | GET without a group | `http/feed` | `consume/feed` | `kafka/tail` |
 | an operator's | `admin/app` | `Bridge`, `status` | `kafka/topics` |
 """
@@ -18,7 +19,7 @@ from proxy import status
 from proxy.admin.app import admin_app
 from proxy.admin.operations import Dependency, GroupState, RouteState
 from proxy.config.mistake import ConfigMistakes
-from proxy.config.model import Config
+from proxy.config.model import Config, Peer
 from proxy.consume.catchup import CatchUp
 from proxy.consume.feed import Feed
 from proxy.consume.group import GroupSession, GroupSettings
@@ -37,6 +38,7 @@ from proxy.kafka.topics import Topics
 from proxy.observe import logs
 from proxy.observe.loop import watch_loop
 from proxy.observe.metrics import Metrics, Sample, Snapshot
+from proxy.peers.network import Network
 from proxy.produce.submitter import ProduceQueues
 from proxy.routes.table import RouteTable
 from proxy.seams import GroupMember
@@ -66,6 +68,7 @@ class Bridge:
             config.kafka.bootstrap_servers, session_timeout_ms=config.kafka.session_timeout_ms
         )
         self._signer = Signer(secrets_of(config))
+        self._worker = worker
         self._stack = AsyncExitStack()
         self._tasks: set[asyncio.Task[object]] = set()
 
@@ -78,6 +81,7 @@ class Bridge:
         self._queues = ProduceQueues(self._topics, producer, key_hashes(config, HASHES))
         self._stack.push_async_callback(self._queues.close)
         self._catch_up = await enter(CatchUp(lambda: Tail(self._settings)))
+        self._network = await enter(network_of(config.peer, self._worker)) if config.peer else None
         self._groups: Readers[GroupKey, GroupSession] = await enter(Readers(self._new_session, GroupSession.close))
         self._feeds: Readers[FeedKey, Feed] = await enter(Readers(self._new_feed, close=None))
         self._services = Services(
@@ -102,10 +106,11 @@ class Bridge:
 
     def _new_session(self, key: GroupKey) -> GroupSession:
         def new_member(group: str, topics: Sequence[str]) -> GroupMember:
-            return Member(self._settings, self._topics, group, topics, start=key.start)
+            address = self._network.address if self._network else None
+            return Member(self._settings, self._topics, group, topics, start=key.start, address=address)
 
         settings = GroupSettings(key.group, key.topics, key.ack, key.lease_ms / 1000)
-        return GroupSession(settings, new_member, self._signer)
+        return GroupSession(settings, new_member, self._signer, peers=self._network)
 
     def _new_feed(self, topics: FeedKey) -> Feed:
         return Feed(sorted(topics), lambda: Tail(self._settings), self._topics, self._signer, self._catch_up)
@@ -183,6 +188,12 @@ class Bridge:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def network_of(peer: Peer, worker: int) -> Network:
+    """This worker's place among its peers."""
+    host, port = peer.listens_at(worker)
+    return Network(host, port, peer.advertised_by(worker), [secret.get_secret_value() for secret in peer.secret])
 
 
 def secrets_of(config: Config) -> Sequence[str]:

@@ -1,0 +1,149 @@
+"""The reader's side between peers: while clients of ours want records, the partitions' owners may send some.
+
+An owner gets *credit* for a few hand-outs, so that what arrives there is here at once. A hand-out that finds nobody
+waiting is kept for KEPT_S, since a client that polls in a loop is back by then: with all clients at one worker, which
+has records of its own, the partitions of the others would never be read else. Then it is handed back.
+Credit that nobody has wanted for IDLE_S is taken back.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, Protocol
+
+from proxy.consume import wire
+from proxy.consume.claim import Claim
+from proxy.seams import Delivery, PeerLink, Peers
+
+MOST_HAND_OUTS = 8
+KEPT_S = 0.025
+IDLE_S = 1.0
+
+
+class Clients(Protocol):
+    """Those who wait here (`group.py`)."""
+
+    @property
+    def room(self) -> int: ...
+
+    @property
+    def waiting(self) -> int: ...
+
+    def take_lent(self, records: Sequence[Delivery], claim: Claim) -> None: ...
+
+
+class _Kept(NamedTuple):
+    link: PeerLink
+    records: Sequence[Delivery]
+    claim: Claim
+    timer: asyncio.TimerHandle
+
+
+class Borrowing:
+    """See the head of this file. `owners` tells the addresses of those who have partitions, our own left out."""
+
+    def __init__(self, group: str, peers: Peers, clients: Clients, owners: Callable[[], frozenset[str]]) -> None:
+        self._group = group
+        self._peers = peers
+        self._clients = clients
+        self._owners = owners
+        self._credit: dict[str, tuple[int, int]] = {}  # by owner: hand-outs still to come, records in each
+        self._kept: dict[int, _Kept] = {}  # by lease
+        self._idle: asyncio.TimerHandle | None = None
+        self._is_wanted = False
+
+    def __repr__(self) -> str:
+        return f"<Borrowing for {self._group} from {self._credit}, {len(self._kept)} kept>"
+
+    def want(self) -> None:
+        """A client waits now: give it what is kept, and owners credit for it."""
+        self._is_wanted = True
+        if self._idle is None:
+            self._idle = asyncio.get_running_loop().call_later(IDLE_S, self._check_idle)
+        while self._kept and self._clients.room:
+            self._give(self._kept.pop(next(iter(self._kept))))
+        self._extend()
+
+    def _extend(self) -> None:
+        records = self._clients.room
+        hand_outs = min(max(1, self._clients.waiting), MOST_HAND_OUTS)
+        for address in self._owners():
+            left, size = self._credit.get(address, (0, 0))
+            wanted = records or size
+            if wanted and (left < hand_outs or size != wanted):
+                self._grant(address, max(left, hand_outs), wanted)
+
+    def _grant(self, address: str, hand_outs: int, records: int) -> None:
+        link = self._peers.link(address)
+        if link is not None and link.tell(["credit", self._group, hand_outs, records]):
+            self._credit[address] = hand_outs, records
+
+    def lent(self, link: PeerLink, kind: str, said: list[Any]) -> None:
+        """A hand-out arrived."""
+        if kind != "hand":
+            return
+        left, size = self._credit.get(link.address, (0, 0))
+        self._credit[link.address] = max(0, left - 1), size
+        claim, records = wire.to_claim(said[0]), wire.to_records(said[1])
+        timer = asyncio.get_running_loop().call_later(KEPT_S, self._return, claim.lease_id)
+        kept = _Kept(link, records, claim, timer)
+        if self._clients.room >= len(records):
+            self._give(kept)
+            if self._clients.waiting:
+                self._extend()
+        else:
+            self._kept[claim.lease_id] = kept
+
+    def _give(self, kept: _Kept) -> None:
+        kept.timer.cancel()
+        kept.link.tell(["given", self._group, kept.claim.lease_id])
+        self._clients.take_lent(kept.records, kept.claim)
+
+    def _return(self, lease_id: int) -> None:
+        kept = self._kept.pop(lease_id)
+        kept.timer.cancel()
+        kept.link.tell(["back", self._group, lease_id])
+
+    def end(self) -> None:
+        """Nobody reads here any more: hand everything back."""
+        for lease_id in list(self._kept):
+            self._return(lease_id)
+        self._withdraw()
+        if self._idle is not None:
+            self._idle.cancel()
+
+    def _withdraw(self) -> None:
+        for address, (left, _) in list(self._credit.items()):
+            if left:
+                self._grant(address, 0, 0)
+        self._credit.clear()
+
+    def _check_idle(self) -> None:
+        self._idle = None
+        if self._is_wanted or self._clients.waiting:
+            self._is_wanted = False
+            self._idle = asyncio.get_running_loop().call_later(IDLE_S, self._check_idle)
+        else:
+            self._withdraw()
+
+    # ---- connections and owners change
+
+    def redraw(self) -> None:
+        """Others may have the partitions now."""
+        owners = self._owners()
+        for address in self._credit.keys() - owners:
+            del self._credit[address]
+        if self._clients.waiting:
+            self.want()
+
+    def link_up(self, link: PeerLink) -> None:
+        self._credit.pop(link.address, None)
+        if self._clients.waiting:
+            self.want()
+
+    def link_down(self, link: PeerLink) -> None:
+        """The owner takes back what it lent and we had not given to anybody."""
+        self._credit.pop(link.address, None)
+        for lease_id, kept in list(self._kept.items()):
+            if kept.link is link:
+                kept.timer.cancel()
+                del self._kept[lease_id]
