@@ -298,10 +298,17 @@ class Handout(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class AckOutcome:
-    """How many records an ack accepted and released; the same again when it is repeated."""
+    """How many records an ack accepted, released, rejected; the same again when it is repeated.
+
+    `renewed` are those that stay leased, until `until_ms` on the wall clock; `lease` is their token.
+    """
 
     accepted: int
     released: int
+    rejected: int = 0
+    renewed: int = 0
+    until_ms: int = 0
+    lease: str = ""
 
 
 class GroupStream(Protocol):
@@ -344,8 +351,11 @@ class GroupReader(Protocol):
         """Acks are automatic, and the answer was written to a connection that still stands."""
         ...
 
-    def release(self, handout: Handout) -> None:
-        """The answer did not reach its client: its records go to the next one, at once."""
+    def release(self, handout: Handout, *, undelivered: bool = False) -> None:
+        """The answer did not reach its client: its records go to the next one, at once.
+
+        `undelivered`: nothing of it was written, and it does not count as a delivery.
+        """
         ...
 
     async def acknowledge(
@@ -354,9 +364,13 @@ class GroupReader(Protocol):
         *,
         accept: Sequence[str] | Literal["all"] | None,
         release: Sequence[str] | Literal["all"] | None,
+        reject: Sequence[str] | Literal["all"] | None = None,
         delay_ms: int = 0,
+        renew_ms: int = 0,
     ) -> AckOutcome:
-        """Accept and release records of a lease, in any order, again if asked to. Returns once it is committed.
+        """Accept, release, reject records of a lease, in any order, again if asked to; renew the lease of the others.
+
+        Returns once what is accepted, and the dead letters of what is rejected, is committed.
 
         Raises:
             BadToken, ForgedToken, ForeignToken: the token is none of this group's.

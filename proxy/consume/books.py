@@ -6,17 +6,19 @@ Kafka (seek, pause) is returned. Claims and commits count in wall-clock millisec
 """
 
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import count, groupby, repeat
+from itertools import count, groupby, islice, repeat
 from operator import attrgetter
 from secrets import randbits
 from typing import NamedTuple
 
 from proxy.consume.claim import Claim, Held
 from proxy.consume.ledger import Ledger, Snapshot, Window
-from proxy.consume.progress import decode
+from proxy.consume.progress import Progress, decode
 from proxy.consume.ranges import Range, Ranges
+from proxy.consume.run import Run
+from proxy.consume.terms import PLAIN, Reason, Terms
 from proxy.observe.logs import logger
 from proxy.record import Fetched, Partition
 from proxy.seams import Committed, Delivery
@@ -54,23 +56,33 @@ class Budget:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """What an acceptance could not be taken for, and why."""
+    """What something that was said could not be taken for, and why."""
 
     expired: dict[Partition, list[Range]] = field(default_factory=dict)  # open, but no longer under this lease
-    moved: dict[Partition, Sequence[Range]] = field(default_factory=dict)  # of partitions that are not ours
+    moved: dict[Partition, list[Range]] = field(default_factory=dict)  # of partitions that are not ours
 
     def __bool__(self) -> bool:
         return bool(self.expired or self.moved)
+
+    def add(self, other: "Refused") -> None:
+        for mine, its in ((self.expired, other.expired), (self.moved, other.moved)):
+            for partition, ranges in its.items():
+                mine[partition] = list(Ranges([*mine.get(partition, ()), *ranges]))
 
 
 class Books:
     """See the head of this file."""
 
-    def __init__(self, group: str, *, lease_s: float, budget: Budget) -> None:
+    def __init__(self, group: str, *, lease_s: float, budget: Budget, terms: Terms = PLAIN) -> None:
         self.ledgers: dict[Partition, Ledger] = {}
-        self.redeliveries = 0
+        self.redeliveries = 0  # this and the next ones count records, ever since
+        self.rejected = 0
+        self.renewed = 0
+        self.buried = 0
         self._group = group
+        self._discarded = 0  # by ledgers that are gone
         self._lease_s = lease_s
+        self._terms = terms
         self._budget = budget
         self._commits: dict[Partition, Committed] = {}  # the last one that Kafka has, as far as we know
         self._is_stale = False
@@ -91,7 +103,9 @@ class Books:
         start from what Kafka has.
         """
         window = self._budget.window(len(partitions))
+        former = self.ledgers
         self.ledgers = {p: self._kept(p, commits.get(p)) or self._restored(commits.get(p), now) for p in partitions}
+        self._discarded += sum(ledger.discarded for p, ledger in former.items() if self.ledgers.get(p) is not ledger)
         self._commits = {p: commits[p] for p in partitions if p in commits}
         self._is_stale = False
         for ledger in self.ledgers.values():
@@ -111,11 +125,15 @@ class Books:
     def _restored(self, commit: Committed | None, now: Now) -> Ledger:
         window = self._budget.window(0)  # `assign` gives it its share
         if commit is None:
-            return Ledger(None, window=window)
+            return Ledger(None, window=window, terms=self._terms)
         progress = decode(commit.offset, commit.metadata)
-        until_s = now.monotonic_s(progress.fence.until_ms) if progress.fence else now.s
-        # The former owner's clock may be wrong: nothing is held back for longer than a lease lasts.
-        return Ledger(progress, window=window, fence_until_s=min(until_s, now.s + self._lease_s))
+        return Ledger(progress, window=window, terms=self._terms, fence_until_s=self._fence_until_s(progress, now))
+
+    @staticmethod
+    def _fence_until_s(progress: Progress, now: Now) -> float:
+        """The former owner's clock may be wrong: nothing is held back for longer than was left when he wrote it."""
+        fence = progress.fence
+        return min(now.monotonic_s(fence.until_ms), now.s + fence.left_ms / 1000) if fence else now.s
 
     def take(self, records: Sequence[Fetched], now: Now) -> list[Partition]:
         """Take in fetched records. Returns the partitions of which no more should be fetched for now."""
@@ -139,8 +157,15 @@ class Books:
     def _start_over(self, partition: Partition) -> Ledger:
         """The log begins anew below where we were (its topic was made again): nothing known of it holds."""
         log.warning("log_started_over", group=self._group, topic=partition.topic, partition=partition.partition)
-        window = self.ledgers[partition].window
-        ledger = self.ledgers[partition] = Ledger(None, window=window)
+        return self._replace(partition, None)
+
+    def _replace(self, partition: Partition, progress: Progress | None) -> Ledger:
+        """A new ledger, that knows of no leases."""
+        former = self.ledgers[partition]
+        self._discarded += former.discarded
+        ledger = Ledger(progress, window=former.window, terms=self._terms, has_past=False)
+        self.ledgers[partition] = ledger
+        self._ready.pop(partition, None)
         return ledger
 
     # ---- records go out and come back
@@ -179,30 +204,63 @@ class Books:
 
     def accept(self, claim: Claim, held: Held, now: Now) -> Refused:
         """Settle these records of a claim, again if asked to."""
+        is_valid = claim.until_ms > now.ms
+        return self._say(held, lambda ledger, ranges: ledger.accept(claim.lease_id, ranges, is_valid=is_valid))
+
+    def reject(self, claim: Claim, held: Held, now: Now) -> Refused:
+        """These records of a claim are dead: to be buried, or discarded."""
+
+        def say(ledger: Ledger, ranges: Sequence[Range]) -> Sequence[Range]:
+            count, refused = ledger.reject(claim.lease_id, ranges, is_valid=claim.until_ms > now.ms)
+            self.rejected += count
+            return refused
+
+        return self._say(held, say)
+
+    def _say(self, held: Held, say: Callable[[Ledger, Sequence[Range]], Sequence[Range]]) -> Refused:
+        """Tell each ledger its part of something; `say` returns what is refused."""
         refused = Refused()
         for partition, ranges in held.items():
             ledger = self.ledgers.get(partition)
             if ledger is None:
-                refused.moved[partition] = ranges
+                refused.moved[partition] = list(ranges)
                 continue
-            expired = ledger.accept(claim.lease_id, ranges, is_valid=claim.until_ms > now.ms)
+            expired = say(ledger, ranges)
             if expired:
-                refused.expired[partition] = expired
-            self._note(partition, ledger)  # there may have been too many holes
+                refused.expired[partition] = list(expired)
+            self._note(partition, ledger)  # there may be room for others now
         return refused
 
-    def release(self, claim: Claim, held: Held, now: Now, *, delay_s: float = 0.0) -> Held:
-        """Let these records of a claim wait again, after a delay if there is one. Returns what is not ours any more."""
-        moved: dict[Partition, Sequence[Range]] = {}
+    def release(
+        self, claim: Claim, held: Held, now: Now, *, delay_s: float = 0.0, undelivered: bool = False
+    ) -> Refused:
+        """Let these records of a claim wait again, after a delay if there is one.
+
+        `undelivered`: no client has seen them, and this time does not count. Refused is only what is not ours any more.
+        """
         due_s = now.s + delay_s if delay_s > 0 else None
-        for partition, ranges in held.items():
-            ledger = self.ledgers.get(partition)
-            if ledger is None:
-                moved[partition] = ranges
-                continue
-            ledger.release(claim.lease_id, ranges, due_s=due_s, is_valid=claim.until_ms > now.ms)
-            self._note(partition, ledger)
-        return moved
+
+        def say(ledger: Ledger, ranges: Sequence[Range]) -> Sequence[Range]:
+            is_valid = claim.until_ms > now.ms
+            ledger.release(claim.lease_id, ranges, due_s=due_s, is_valid=is_valid, undelivered=undelivered)
+            return ()
+
+        return self._say(held, say)
+
+    def renew(self, claim: Claim, held: Held, now: Now, until_s: float) -> tuple[int, Refused]:
+        """Let what is left of a claim last until then. Returns how many records that are."""
+        renewed = 0
+
+        def say(ledger: Ledger, ranges: Sequence[Range]) -> Sequence[Range]:
+            nonlocal renewed
+            is_valid = claim.until_ms > now.ms
+            count, refused = ledger.renew(claim.lease_id, ranges, now_s=now.s, until_s=until_s, is_valid=is_valid)
+            renewed += count
+            return refused
+
+        refused = self._say(held, say)
+        self.renewed += renewed
+        return renewed, refused
 
     def shorten(self, claim: Claim, until_s: float) -> None:
         """Let a lease end at `until_s`, if it would last longer."""
@@ -213,6 +271,59 @@ class Books:
     def _note(self, partition: Partition, ledger: Ledger) -> None:
         if ledger.is_ready:
             self._ready[partition] = None
+
+    # ---- dead records
+
+    @property
+    def discarded(self) -> int:
+        """Dead records that were settled without being buried, ever since."""
+        return self._discarded + sum(ledger.discarded for ledger in self.ledgers.values())
+
+    @property
+    def has_dead(self) -> bool:
+        """Whether some wait to be buried."""
+        return any(ledger.dead for ledger in self.ledgers.values())
+
+    def dead(self, most: int) -> "Burials":
+        """What waits to be buried, at most about so many, some of each partition."""
+        ledgers = [(partition, ledger) for partition, ledger in self.ledgers.items() if ledger.dead]
+        share = most // max(1, len(ledgers)) + 1
+        return [
+            Burial(ledger, partition, *each)
+            for partition, ledger in ledgers
+            for each in islice(ledger.dead.values(), share)
+        ]
+
+    def bury(self, burial: "Burial") -> None:
+        """It was written elsewhere."""
+        self.buried += 1
+        burial.ledger.bury(burial.run.records[0].offset)
+        self._note(burial.partition, burial.ledger)
+
+    def put_off(self, burial: "Burial") -> None:
+        """It could not be written: others are tried before it."""
+        burial.ledger.put_off(burial.run.records[0].offset)
+
+    # ---- an operator's
+
+    def skip(self, partition: Partition, offset: int) -> bool:
+        """Settle one record, whoever has it. False: it was settled before, or the partition is not ours."""
+        ledger = self.ledgers.get(partition)
+        if ledger is None or not ledger.skip(offset):
+            return False
+        self._note(partition, ledger)
+        return True
+
+    def seek(self, partition: Partition, offset: int) -> bool:
+        """Forget all that is known of a partition, and begin anew at an offset. False: it is not ours.
+
+        Leases on it are over. To be called when no fetch is in progress: what it would bring is of the past.
+        """
+        if partition not in self.ledgers:
+            return False
+        ledger = self._replace(partition, Progress(offset))
+        ledger.changes += 1  # Kafka should know
+        return True
 
     # ---- time
 
@@ -238,7 +349,7 @@ class Books:
             partition: (ledger, snapshot)
             for partition, ledger in self.ledgers.items()
             if ledger.changes != ledger.durable or (with_leases and ledger.has_leases)
-            if (snapshot := ledger.snapshot(now_s=now.s, now_ms=now.ms)) is not None
+            if (snapshot := ledger.snapshot(now_s=now.s, now_ms=now.ms, is_last=with_leases)) is not None
         }
 
     def committed(self, snapshots: "Snapshots") -> None:
@@ -253,4 +364,14 @@ class Books:
             ledger.unanswered(snapshot)
 
 
+class Burial(NamedTuple):
+    """A dead record on its way, and the ledger that waits for it."""
+
+    ledger: Ledger
+    partition: Partition
+    run: Run
+    reason: Reason
+
+
+Burials = list[Burial]
 Snapshots = dict[Partition, tuple[Ledger, Snapshot]]

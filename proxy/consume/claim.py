@@ -5,8 +5,8 @@ That is all an owner needs to take an acceptance for records that a former owner
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import islice
+from dataclasses import dataclass, field
+from itertools import combinations, islice
 from typing import Literal
 
 from proxy.consume.ranges import Range, Ranges
@@ -114,28 +114,50 @@ def beyond(held: Held, seen: Mapping[Partition, Iterable[Range]]) -> Held:
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What to accept and what to release, within one claim."""
+    """What is to become of the records of one claim. The counts are records, for the answer."""
 
     accept: Held
     release: Held
-    accepts: int  # records, for the answer
+    accepts: int
     releases: int
+    reject: Held = field(default_factory=dict)
+    rejects: int = 0
+    keep: Held = field(default_factory=dict)  # what is left of the claim, if its lease is to be renewed
+    renew_ms: int = 0  # from now on
 
 
-def read_wish(claim: Claim, accept: Selection, release: Selection) -> Wish:
+def read_wish(
+    claim: Claim, accept: Selection, release: Selection, reject: Selection = None, *, renew_ms: int = 0
+) -> Wish:
     """Raises FieldInvalid, with a pointer for each id that cannot be meant; nothing is done then."""
-    if "all" in (accept, release) and accept is not None and release is not None:
-        raise FieldInvalid('With "all" for the one there is nothing left for the other: name ids in both.')
-    accepted, released = _select(claim, accept, "accept"), _select(claim, release, "release")
-    both = [
-        f"{partition.topic}:{partition.partition}:{start}"
-        for partition in accepted.keys() & released.keys()
-        for start, end in released[partition]
-        if Ranges(accepted[partition]).overlaps(start, end)
-    ]
-    if both:
-        raise FieldInvalid(f"{both[0]} is both accepted and released. Name it once.")
-    return Wish(accepted, released, _count(claim, accept), _count(claim, release))
+    said = {"accept": accept, "release": release, "reject": reject}
+    if "all" in said.values() and (renew_ms or sum(each is not None for each in said.values()) > 1):
+        raise FieldInvalid('With "all" for one word there is nothing left for the others: name ids in each.')
+    held = {word: _select(claim, selection, word) for word, selection in said.items()}
+    for one, other in combinations(said, 2):
+        _do_not_meet(held[one], held[other], f"both `{one}` and `{other}`")
+    named: dict[Partition, list[Range]] = {}
+    for each in held.values():
+        for partition, ranges in each.items():
+            named.setdefault(partition, []).extend(ranges)
+    return Wish(
+        accept=held["accept"],
+        release=held["release"],
+        reject=held["reject"],
+        accepts=_count(claim, accept),
+        releases=_count(claim, release),
+        rejects=_count(claim, reject),
+        keep=beyond(claim.held, named) if renew_ms else {},
+        renew_ms=renew_ms,
+    )
+
+
+def _do_not_meet(one: Held, other: Held, words: str) -> None:
+    for partition in one.keys() & other.keys():
+        first = Ranges(one[partition])
+        for start, end in other[partition]:
+            if first.overlaps(start, end):
+                raise FieldInvalid(f"{partition.topic}:{partition.partition}:{start} is in {words}. Name it once.")
 
 
 def _count(claim: Claim, selection: Selection) -> int:

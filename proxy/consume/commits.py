@@ -48,13 +48,18 @@ class Committer:
         now: Callable[[], Now],
         *,
         refused: Callable[[], None],
+        interval_s: float | None = None,
     ) -> None:
-        """`write` is the member's `commit`; `refused` is called when the group did not take one from us."""
+        """`write` is the member's `commit`; `refused` is called when the group did not take one from us.
+
+        `interval_s`: how long to gather before a commit; without it only as long as the one before it takes.
+        """
         self._group = group
         self._books = books
         self._write = write
         self._refused = refused
         self._now = now
+        self._interval_s = interval_s
         self._round = Round()
         self._one_at_a_time = asyncio.Lock()
         self._wanted = asyncio.Event()
@@ -81,6 +86,8 @@ class Committer:
         pause_s, longest_s = RETRY_S
         while True:
             await self._wanted.wait()
+            if self._interval_s is not None:
+                await asyncio.sleep(self._interval_s)
             await self._is_free.wait()
             self._wanted.clear()
             if await self.commit():

@@ -1,16 +1,18 @@
 """The ledger of one partition: what is out with readers, and how far the group may commit.
 
 Words: a record is *fetched*, then *waiting*; *handed out* under a lease it is out until it is *accepted* (settled, for
-good) or *released*, by its reader or by the lease's end, and then waits again, maybe after a delay. *Open* is
-whatever is fetched and not settled. `low` is what the group commits: below it all is settled.
+good), *rejected*, or *released*, by its reader or by the lease's end, and then waits again, maybe after a delay. What
+is rejected, or was handed out too often, is *dead*: it goes out no more, and is settled when it is *buried* (written
+elsewhere), or at once where nobody buries. *Open* is whatever is fetched and not settled. `low` is what the group
+commits: below it all is settled.
 
 Laws:
-- Settled is never handed out again; open always is, sooner or later.
+- Settled is never handed out again; open and not dead always is, sooner or later.
 - Waiting records go out in the order of their offsets, so what comes again goes before what is new.
 - Offsets have gaps (compaction, transaction markers): they are compared, never counted.
 - A restored ledger *holds back* what the former owner had handed out (everything below the fence that is not
-  settled) until its leases are over, and meanwhile takes acceptances for it from any valid lease: it cannot know the
-  former owner's leases by name. It also takes them for what it has not handed out itself.
+  settled) until its leases are over, and meanwhile takes what is said of it under any valid lease: it cannot know the
+  former owner's leases by name. So it does with what it has not handed out itself.
 
 Traps: an acceptance may arrive before its record was fetched again. It is settled as a range, and `take` drops the
 record. So `low` can be ahead of `position`.
@@ -20,17 +22,20 @@ Pure: no Kafka, no clock. `now_s` is monotonic seconds.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from heapq import heapify, heappop, heappush
+from itertools import chain
 
+from proxy.consume.backlog import Backlog
+from proxy.consume.keys import Keys
+from proxy.consume.leases import FENCED, Leases
 from proxy.consume.past import Past
 from proxy.consume.progress import Fence, Progress, encode
 from proxy.consume.ranges import Range, Ranges
 from proxy.consume.run import Run
+from proxy.consume.terms import PLAIN, Dead, Reason, Terms
 from proxy.record import Fetched
 from proxy.seams import Committed
 
 MAX_HOLES = 700  # ranges above `low`; fewer than fit into any commit but a very scattered one
-_FENCED = -1  # the lease of what a former owner handed out; no lease of ours has this id
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,21 +55,25 @@ class Snapshot:
     left_out: int | None  # acceptances from this offset on found no room in the metadata
 
 
-@dataclass(slots=True)
-class _Lease:
-    since_s: float
-    until_s: float
-    runs: list[Run]
-    is_whole: bool = True  # nothing was taken out of it yet
-
-
 class Ledger:
     """See the head of this file. `Ledger(None)` is for a partition without a commit: its first record tells where."""
 
-    def __init__(self, progress: Progress | None, *, window: Window, fence_until_s: float = 0.0) -> None:
-        """`fence_until_s`: when what the former owner handed out may be handed out again."""
+    def __init__(
+        self,
+        progress: Progress | None,
+        *,
+        window: Window,
+        terms: Terms = PLAIN,
+        fence_until_s: float = 0.0,
+        has_past: bool = True,
+    ) -> None:
+        """`fence_until_s`: when what the former owner handed out may be handed out again.
+
+        `has_past`: leases that are not known here may be a former owner's.
+        """
         start = progress.offset if progress else None
         self._past = Past(progress, fence_until_s)
+        self._has_past = has_past
         self.low: int | None = start
         self.position: int | None = start  # the next offset to fetch
         self.first = start  # where this ledger began
@@ -74,20 +83,21 @@ class Ledger:
         self.durable = 0  # the changes that Kafka has
         self.unknown = 0  # the changes that it may have: their commit got no answer
         self.left_out: int | None = None  # acceptances from here on are not in it, for want of room
-        self.open_records = 0
+        self.open_records = 0  # without the dead
         self.open_bytes = 0
         self.window = window
-        self._waiting: list[tuple[int, Run]] = []  # a heap by start
-        self._delayed: list[tuple[float, int, Run]] = []  # a heap by due_s
-        self._leases: dict[int, _Lease] = {}
-        self._ends: list[tuple[float, int]] = []  # a heap of leases by until_s; what no longer fits is skipped
-        self._latest_s = fence_until_s  # when the last lease ends
-        self._repeats_below = self._past.repeated_below
+        self.dead: dict[int, Dead] = {}  # by offset
+        self.discarded = 0  # records that were settled dead, and not buried
+        self._dead_bytes = 0
+        self._terms = terms
+        self._leases = Leases()
+        self._backlog = Backlog(Keys() if terms.order == "key" else None)
+        self._counts_below = self._past.counts_below  # from here on a record's deliveries are what all expect
 
     def __repr__(self) -> str:
         return (
             f"<Ledger low={self.low} high={self.high} position={self.position} {len(self._leases)} leases, "
-            f"{len(self._waiting)} runs waiting, {len(self.settled)} holes>"
+            f"{len(self._backlog)} runs waiting, {len(self.settled)} holes, {len(self.dead)} dead>"
         )
 
     # ---- fetched
@@ -130,13 +140,10 @@ class Ledger:
         self.open_records += len(run.records)
         self.open_bytes += run.size_bytes
         if not run.deliveries:
-            heappush(self._waiting, (run.start, run))
+            self._backlog.push(run)
             return
-        lease = self._leases.get(_FENCED)
-        if lease is None:
-            lease = self._leases[_FENCED] = _Lease(self._past.until_s, self._past.until_s, [])
-            heappush(self._ends, (lease.until_s, _FENCED))
-        lease.runs.append(run)
+        self._leases.join(FENCED, [run], self._past.until_s, self._past.until_s)
+        self._backlog.gone_out(run)
 
     @property
     def is_full(self) -> bool:
@@ -152,46 +159,55 @@ class Ledger:
 
     @property
     def is_ready(self) -> bool:
-        """Whether something can be handed out now."""
-        return bool(self._waiting) and (self._waiting[0][1].deliveries > 0 or len(self.settled) < MAX_HOLES)
+        """Whether something can be handed out now, as far as one can see."""
+        if not self._backlog or not self._has_turn:
+            return False
+        run = self._backlog.first
+        return run.deliveries > 0 or run.start == self.low or self._may_begin
+
+    @property
+    def _has_turn(self) -> bool:
+        terms = self._terms
+        if terms.max_in_flight is not None and self._leases.records >= terms.max_in_flight:
+            return False
+        return terms.order != "partition" or not (self._leases or self._backlog.is_delaying)
+
+    @property
+    def _may_begin(self) -> bool:
+        """Whether what was not handed out before may be: not with too many holes for a commit, or too much dead."""
+        window = self.window
+        if self.dead and (len(self.dead) >= window.records or self._dead_bytes >= window.size_bytes):
+            return False
+        return len(self.settled) < MAX_HOLES
 
     def hand_out(self, lease_id: int, *, records: int, size_bytes: int, now_s: float, until_s: float) -> list[Run]:
-        """Lease up to that many records, in the order of their offsets; one record is handed out whatever its size.
-
-        With too many holes for a commit nothing new goes out, only what was out before.
-        """
+        """Lease up to that many records, in the order of their offsets; one record is handed out whatever its size."""
+        if self._terms.max_in_flight is not None:
+            records = min(records, self._terms.max_in_flight - self._leases.records)
         out: list[Run] = []
-        while records > 0 and self.is_ready:
-            run = heappop(self._waiting)[1]
+        while records > 0 and self.is_ready and (run := self._backlog.pop(records)) is not None:
             count = run.head(records, size_bytes)
             if count == 0 and not out:
                 count = 1
             if count < len(run.records):
                 if count == 0:
-                    heappush(self._waiting, (run.start, run))
+                    self._backlog.push(run)
                     break
                 run, rest = run.split(count)
-                heappush(self._waiting, (rest.start, rest))
+                self._backlog.push(rest)
             records -= count
             size_bytes -= run.size_bytes
             run.deliveries += 1
             if run.deliveries > 1:
-                self._repeats_below = max(self._repeats_below, run.end)
+                self._counts_below = max(self._counts_below, run.end)
+            self._backlog.gone_out(run)
             out.append(run)
         if out:
-            self._lease(lease_id, out, now_s, until_s)
+            self.high = max(self.high, out[-1].end)
+            self._leases.add(lease_id, list(out), now_s, until_s)
         return out
 
-    def _lease(self, lease_id: int, runs: list[Run], now_s: float, until_s: float) -> None:
-        self.high = max(self.high, runs[-1].end)
-        self._leases[lease_id] = _Lease(now_s, until_s, list(runs))
-        self._latest_s = max(self._latest_s, until_s)
-        heappush(self._ends, (until_s, lease_id))
-        if len(self._ends) > 2 * len(self._leases) + 64:  # leases mostly end long before their time
-            self._ends = [(lease.until_s, lease_id) for lease_id, lease in self._leases.items()]
-            heapify(self._ends)
-
-    # ---- accepted, released
+    # ---- accepted, rejected
 
     def accept(self, lease_id: int, ranges: Sequence[Range], *, is_valid: bool = True) -> list[Range]:
         """Settle what the lease holds of these ranges (ascending, within what it was given), again if asked to.
@@ -200,23 +216,53 @@ class Ledger:
         Returns what is refused: open, but no longer under this lease.
         """
         lease = self._leases.get(lease_id)
-        if lease is None:
-            return self._accept_elsewhere(ranges, is_valid)
-        was_whole = lease.is_whole
-        found = sum(self._settle(run) for run in self._take_from(lease_id, lease, ranges))
-        if was_whole or found == sum(end - start for start, end in ranges):
+        was_whole = lease is not None and lease.is_whole
+        found = sum([self._settle(run) for run in self._take_back(lease_id, ranges)])
+        if was_whole or (lease is not None and found == sum(end - start for start, end in ranges)):
             return []  # the rest, if any, are offsets without a record
-        return self._accept_elsewhere(ranges, is_valid)
+        if is_valid and self._has_past and self.position is not None:
+            for run in self._take_unleased(ranges):
+                self._settle(run)
+            self._settle_unfetched(ranges)
+        return self._refused(ranges, self._runs())
 
-    def _accept_elsewhere(self, ranges: Sequence[Range], is_valid: bool) -> list[Range]:
-        """Acceptances for what the lease does not hold: most were settled before, some are no longer its own."""
+    def reject(self, lease_id: int, ranges: Sequence[Range], *, is_valid: bool = True) -> tuple[int, list[Range]]:
+        """What the lease holds of these ranges is dead. Returns how many records, and what is refused, as `accept`.
+
+        What was not fetched yet cannot die: it is refused.
+        """
+        lease = self._leases.get(lease_id)
+        was_whole = lease is not None and lease.is_whole
+        runs = self._take_back(lease_id, ranges)
+        if not was_whole and is_valid and self._has_past:
+            runs += self._take_unleased(ranges)
+        for run in runs:
+            self._die(run, Reason.REJECTED)
+        return sum(len(run.records) for run in runs), [] if was_whole else self._refused(ranges, self._living())
+
+    def _take_back(self, lease_id: int, ranges: Sequence[Range]) -> list[Run]:
+        """Take out of a lease what is no longer out under it."""
+        runs = self._leases.take(lease_id, ranges)
+        self._backlog.come_back(runs)
+        return runs
+
+    def _take_unleased(self, ranges: Sequence[Range]) -> list[Run]:
+        """Take what a former owner handed out, or what was not handed out here at all."""
+        return self._take_back(FENCED, ranges) + self._backlog.take(ranges, only_new=True)
+
+    def _settle_unfetched(self, ranges: Sequence[Range]) -> None:
+        unseen = max(self.position or 0, self.low or 0)
+        for start, end in ranges:
+            for part in list(self.settled.without(max(start, unseen), end)):
+                self._settle_range(*part)
+
+    def _refused(self, ranges: Sequence[Range], runs: Iterable[Run]) -> list[Range]:
+        """What `ranges` name and one of `runs` still has; and what was not fetched yet."""
         if self.position is None:
             return list(ranges)
-        if is_valid:
-            self._accept_unleased(ranges, self.position)
         refused = [
             (record.offset, record.offset + 1)
-            for run in self._runs()
+            for run in runs
             for named in run.cut(ranges)[0]
             for record in named.records
         ]
@@ -225,71 +271,14 @@ class Ledger:
             refused += self.settled.without(max(start, unseen), end)
         return sorted(refused)
 
-    def _accept_unleased(self, ranges: Sequence[Range], position: int) -> None:
-        """Settle what a former owner handed out, or what was not handed out here at all."""
-        fenced = self._leases.get(_FENCED)
-        if fenced is not None:
-            for run in self._take_from(_FENCED, fenced, ranges):
-                self._settle(run)
-        self._accept_new(ranges)
-        for start, end in ranges:
-            for part in list(self.settled.without(max(start, position, self.low or 0), end)):
-                self._settle_range(*part)
-
-    def _accept_new(self, ranges: Sequence[Range]) -> None:
-        cuts = [run.cut(ranges) for _, run in self._waiting if not run.deliveries]
-        named = [run for ours, _ in cuts for run in ours]
-        if not named:
-            return
-        again = [entry for entry in self._waiting if entry[1].deliveries]
-        self._waiting = again + [(run.start, run) for _, left in cuts for run in left]
-        heapify(self._waiting)
-        for run in named:
-            self._settle(run)
-
-    def release(
-        self, lease_id: int, ranges: Sequence[Range], *, due_s: float | None = None, is_valid: bool = True
-    ) -> int:
-        """Let what the lease holds of these ranges wait again, from `due_s` on. Returns how many records.
-
-        What it no longer holds waits already, or is somebody else's: nothing is refused.
-        """
-        lease = self._leases.get(lease_id)
-        if lease is None and is_valid:
-            lease_id, lease = _FENCED, self._leases.get(_FENCED)
-        if lease is None:
-            return 0
-        return sum(self._wait(run, due_s) for run in self._take_from(lease_id, lease, ranges))
-
-    def shorten(self, lease_id: int, until_s: float) -> None:
-        """Let the lease end at `until_s`, if it would last longer."""
-        lease = self._leases.get(lease_id)
-        if lease is not None and until_s < lease.until_s:
-            lease.until_s = until_s
-            heappush(self._ends, (until_s, lease_id))
-
-    def _take_from(self, lease_id: int, lease: _Lease, ranges: Sequence[Range]) -> list[Run]:
-        """Take what `ranges` name out of a lease; an empty lease is gone."""
-        named: list[Run] = []
-        left: list[Run] = []
-        for run in lease.runs:
-            if len(ranges) == 1 and ranges[0][0] <= run.start and run.end <= ranges[0][1]:
-                named.append(run)
-                continue
-            ours, others = run.cut(ranges)
-            named += ours
-            left += others
-        lease.runs = left
-        lease.is_whole = False
-        if not left:
-            del self._leases[lease_id]
-        return named
-
     def _settle(self, run: Run) -> int:
-        self.open_records -= len(run.records)
-        self.open_bytes -= run.size_bytes
+        self._forget(run)
         self._settle_range(run.start, run.end)
         return len(run.records)
+
+    def _forget(self, run: Run) -> None:
+        self.open_records -= len(run.records)
+        self.open_bytes -= run.size_bytes
 
     def _settle_range(self, start: int, end: int) -> None:
         self.changes += 1
@@ -298,47 +287,139 @@ class Ledger:
             self.low = max(self.low, self.settled[0][1])
             self.settled.drop_below(self.low)
 
-    def _wait(self, run: Run, due_s: float | None = None) -> int:
-        if due_s is None:
-            heappush(self._waiting, (run.start, run))
+    def _die(self, run: Run, reason: Reason) -> None:
+        if not self._terms.buries:
+            self.discarded += self._settle(run)
+            return
+        self._forget(run)
+        for each in run.singles():
+            self.dead[each.records[0].offset] = Dead(each, reason)
+            self._dead_bytes += each.size_bytes
+
+    def bury(self, offset: int) -> None:
+        """A dead record was written elsewhere: it is settled."""
+        dead = self.dead.pop(offset, None)
+        if dead is not None:
+            self._dead_bytes -= dead.run.size_bytes
+            self._settle_range(dead.run.start, dead.run.end)
+
+    def put_off(self, offset: int) -> None:
+        """It could not be buried now: it is the last to be tried again."""
+        dead = self.dead.pop(offset, None)
+        if dead is not None:
+            self.dead[offset] = dead
+
+    def skip(self, offset: int) -> bool:
+        """Settle one offset, whoever has it. False: it was settled before."""
+        if self.position is None or self._is_settled(offset):
+            return False
+        ranges = [(offset, offset + 1)]
+        self.bury(offset)
+        runs = self._leases.take_from_any(ranges)
+        self._backlog.come_back(runs)
+        for run in runs + self._backlog.take(ranges, only_new=False):
+            self._settle(run)
+        if not self._is_settled(offset):
+            self._settle_range(offset, offset + 1)
+        return True
+
+    # ---- released, renewed
+
+    def release(
+        self,
+        lease_id: int,
+        ranges: Sequence[Range],
+        *,
+        due_s: float | None = None,
+        is_valid: bool = True,
+        undelivered: bool = False,
+    ) -> int:
+        """Let what the lease holds of these ranges wait again, from `due_s` on. Returns how many records.
+
+        What it no longer holds waits already, or is somebody else's: nothing is refused. `undelivered`: no client has
+        seen it, and it does not count.
+        """
+        known = self._leases.get(lease_id) is not None
+        runs = self._take_back(lease_id, ranges)
+        if not known and is_valid and self._has_past:
+            runs = self._take_back(FENCED, ranges)
+        for run in runs:
+            if undelivered:
+                run.deliveries = max(0, run.deliveries - 1)
+                self._counts_below = max(self._counts_below, run.end)
+            self._wait(run, due_s)
+        return sum(len(run.records) for run in runs)
+
+    def renew(
+        self, lease_id: int, ranges: Sequence[Range], *, now_s: float, until_s: float, is_valid: bool = True
+    ) -> tuple[int, list[Range]]:
+        """Let the lease end at `until_s`. Returns how many records it holds, and what of `ranges` is not its own.
+
+        `ranges` are what is left of it, for a lease of a former owner: that becomes one of ours.
+        """
+        if is_valid and self._has_past and self._leases.get(lease_id) is None:
+            runs = self._take_unleased(ranges)
+            for run in runs:
+                run.deliveries = max(1, run.deliveries)
+                self.high = max(self.high, run.end)
+                self._backlog.gone_out(run)
+            if runs:
+                self._leases.join(lease_id, runs, now_s, until_s)
+        held = self._leases.renew(lease_id, until_s)
+        lease = self._leases.get(lease_id)
+        if lease is not None and lease.is_whole:
+            return held, []
+        others = (run for run in self._runs() if lease is None or run not in lease.runs)
+        return held, self._refused(ranges, others)
+
+    def shorten(self, lease_id: int, until_s: float) -> None:
+        """Let the lease end at `until_s`, if it would last longer."""
+        self._leases.shorten(lease_id, until_s)
+
+    def _wait(self, run: Run, due_s: float | None = None) -> None:
+        most = self._terms.max_deliveries
+        if most is not None and run.deliveries >= most:
+            self._die(run, Reason.MAX_DELIVERIES)
+        elif due_s is None:
+            self._backlog.push(run)
         else:
-            heappush(self._delayed, (due_s, run.start, run))
-        return len(run.records)
+            self._backlog.push_later(run, due_s)
 
     # ---- time
 
     @property
     def next_due_s(self) -> float | None:
         """When `expire` will have something to do."""
-        while self._ends:
-            until_s, lease_id = self._ends[0]
-            lease = self._leases.get(lease_id)
-            if lease is not None and lease.until_s == until_s:
-                break
-            heappop(self._ends)
-        times = [heap[0][0] for heap in (self._ends, self._delayed) if heap]
-        return min(times, default=None)
+        end_s, due_s = self._leases.next_end_s, self._backlog.next_due_s
+        return end_s if due_s is None or (end_s is not None and end_s < due_s) else due_s
 
     def expire(self, now_s: float) -> int:
         """Let wait again what is over: leases, delays. Returns how many records came back from leases."""
         returned = 0
-        while (due_s := self.next_due_s) is not None and due_s <= now_s:
-            if self._delayed and self._delayed[0][0] == due_s:
-                self._wait(heappop(self._delayed)[2])
-                continue
-            lease = self._leases.pop(heappop(self._ends)[1])
-            returned += sum(self._wait(run) for run in lease.runs)
+        while (due_s := self._backlog.next_due_s) is not None and due_s <= now_s:
+            self._backlog.push(self._backlog.pop_due())
+        while (end_s := self._leases.next_end_s) is not None and end_s <= now_s:
+            runs = self._leases.pop_ended()
+            self._backlog.come_back(runs)
+            for run in runs:
+                self._wait(run)
+                returned += len(run.records)
         return returned
 
     # ---- committed
 
-    def snapshot(self, *, now_s: float, now_ms: int) -> Snapshot | None:
-        """The commit to make now. None while it is not known where the partition begins."""
+    def snapshot(self, *, now_s: float, now_ms: int, is_last: bool = False) -> Snapshot | None:
+        """The commit to make now. None while it is not known where the partition begins.
+
+        `is_last`, before the partition goes: with all that the next owner could want to know, whatever it costs.
+        """
         if self.low is None:
             return None
-        ends_s = self._latest_s if self._leases else self._past.until_s  # the fenced may not have been fetched yet
-        ends_ms = now_ms + int((ends_s - now_s) * 1000) if ends_s > now_s else 0
-        fence = Fence(self.high, ends_ms, self._repeats() if self.low < self._repeats_below else ())
+        # What a former owner had out may not have been fetched yet.
+        left_s = (self._leases.last_end_s if self._leases else self._past.until_s) - now_s
+        left_ms = max(0, int(left_s * 1000))
+        counts = self._counts(is_last) if is_last or self.low < self._counts_below else ()
+        fence = Fence(self.high, now_ms + left_ms if left_ms else 0, counts, left_ms)
         metadata, left_out = encode(Progress(self.low, list(self.settled), fence))
         return Snapshot(Committed(self.low, metadata), self.changes, left_out)
 
@@ -367,18 +448,26 @@ class Ledger:
             return False
         return self.left_out is None or all(end <= self.left_out for _, end in ranges)
 
-    def _repeats(self) -> list[tuple[Range, int]]:
-        """Open records that were delivered more than once, as ranges in order."""
-        repeats = [((run.records[0].offset, run.end), run.deliveries) for run in self._runs() if run.deliveries > 1]
-        return sorted([*repeats, *self._past.repeated_from(max(self.position or 0, self.low or 0))])
+    def _counts(self, is_last: bool) -> list[tuple[Range, int]]:
+        """Deliveries of open records below `high` that are not 1, as ranges in order."""
+        waiting = self._backlog.runs() if is_last else self._backlog.seen()
+        every = chain(self._leases.runs(), waiting, (dead.run for dead in self.dead.values()))
+        known = [
+            ((run.records[0].offset, run.end), run.deliveries)
+            for run in every
+            if run.deliveries != 1 and run.records[0].offset < self.high
+        ]
+        return sorted([*known, *self._past.counts_from(max(self.position or 0, self.low or 0))])
 
     # ---- to look at
 
+    def _living(self) -> Iterable[Run]:
+        """Every open run that was fetched and is not dead."""
+        return chain(self._leases.runs(), self._backlog.runs())
+
     def _runs(self) -> Iterable[Run]:
         """Every open run that was fetched."""
-        yield from (run for lease in self._leases.values() for run in lease.runs)
-        yield from (run for _, run in self._waiting)
-        yield from (run for _, _, run in self._delayed)
+        return chain(self._living(), (dead.run for dead in self.dead.values()))
 
     @property
     def has_leases(self) -> bool:
@@ -386,9 +475,9 @@ class Ledger:
 
     @property
     def leased_records(self) -> int:
-        return sum(len(run.records) for lease in self._leases.values() for run in lease.runs)
+        return self._leases.records
 
     @property
     def oldest_lease_s(self) -> float | None:
         """When the oldest of our own leases was handed out."""
-        return min((lease.since_s for key, lease in self._leases.items() if key != _FENCED), default=None)
+        return self._leases.oldest_s

@@ -24,12 +24,13 @@ from proxy.consume.alarm import Alarm
 from proxy.consume.books import Books, Now
 from proxy.consume.claim import Claim, Held, Wish
 from proxy.consume.commits import Committer
+from proxy.consume.deadletters import DeadLetters
 from proxy.consume.handout import GroupState, PartitionState
 from proxy.consume.settings import GroupSettings
 from proxy.errors import Draining, KafkaAway, NotNow, ProxyError
 from proxy.observe.logs import logger
 from proxy.record import Fetched, Partition
-from proxy.seams import AckOutcome, Committed, Delivery, GroupMap, GroupMember, NewMember
+from proxy.seams import AckOutcome, Committed, Delivery, GroupMap, GroupMember, NewMember, Submitter
 
 START_OVER_S = 5.0  # so long a rebalance may take to come after a commit was refused
 REJOIN_S = (0.2, 5.0)  # the first pause before joining is tried again, and the longest
@@ -64,14 +65,29 @@ class Taker(Protocol):
 class Owner:
     """See the head of this file."""
 
-    def __init__(self, settings: GroupSettings, new_member: NewMember, *, now: Callable[[], Now] = read_clocks) -> None:
+    def __init__(
+        self,
+        settings: GroupSettings,
+        new_member: NewMember,
+        *,
+        now: Callable[[], Now] = read_clocks,
+        submitter: Submitter | None = None,
+    ) -> None:
+        """`submitter` writes dead letters, where the settings name a topic for them."""
         self.group = settings.group
         self._settings = settings
         self._new_member = new_member
         self._now = now
         self._member: GroupMember | None = None
-        self._books = Books(settings.group, lease_s=settings.lease_s, budget=settings.budget)
-        self._committer = Committer(settings.group, self._books, self._write, now, refused=self._commit_refused)
+        self._books = Books(settings.group, lease_s=settings.lease_s, budget=settings.budget, terms=settings.terms)
+        self._committer = Committer(
+            settings.group,
+            self._books,
+            self._write,
+            now,
+            refused=self._commit_refused,
+            interval_s=settings.commit_interval_s,
+        )
         self._takers: list[Taker] = []  # the first is this process's own; the others take turns
         self._paused: set[Partition] = set()
         self._is_owning = asyncio.Event()
@@ -82,6 +98,19 @@ class Owner:
             is_owning=self._is_owning,
             now=now,
             timeout_s=settings.ack_timeout_s,
+            waits=settings.commit_interval_s is None,
+        )
+        self._dead_letters = (
+            DeadLetters(
+                settings.group,
+                settings.dead_letter,
+                self._books,
+                submitter,
+                is_owning=self._is_owning,
+                buried=self._buried,
+            )
+            if settings.dead_letter is not None and submitter is not None
+            else None
         )
         self._held_back: list[Callable[[], None]] = []  # what readers said while partitions were being moved
         self._alarm = Alarm(self._ring, now)
@@ -104,6 +133,15 @@ class Owner:
         """Who has which partition, as of this member's last assignment."""
         return self._member.map if self._member is not None else NOBODY
 
+    @property
+    def is_owning(self) -> bool:
+        """False before the first assignment, and while partitions are being moved."""
+        return self._is_owning.is_set()
+
+    def has(self, partition: Partition) -> bool:
+        """Whether it is ours; while partitions are being moved: was."""
+        return partition in self._books.ledgers
+
     async def owning(self) -> None:
         """Wait until the partitions are where they are: at once, unless they are being moved."""
         await self._is_owning.wait()
@@ -112,7 +150,9 @@ class Owner:
 
     async def run(self) -> None:
         """Join, and fetch until `close`. The app keeps this task; it ends only then, or with an error of ours."""
-        committing = asyncio.create_task(self._committer.run(), name=f"commit {self.group}")
+        tasks = [asyncio.create_task(self._committer.run(), name=f"commit {self.group}")]
+        if self._dead_letters is not None:
+            tasks.append(asyncio.create_task(self._dead_letters.run(), name=f"dead letters {self.group}"))
         try:
             member = await self._join()
             while not self._is_closing.is_set():
@@ -127,8 +167,9 @@ class Owner:
             self._end_takers()
             self._let_go()
             self._alarm.stop()
-            committing.cancel()
-            await asyncio.wait([committing])
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
 
     async def _join(self) -> GroupMember:
         pause_s, longest_s = REJOIN_S
@@ -157,6 +198,7 @@ class Owner:
             if records:
                 self._acks.fetched()
                 self._alarm.by(self._books.next_due_s)
+                self._look_for_dead()
         self.serve()
 
     def _pause(self, partitions: Sequence[Partition]) -> None:
@@ -243,6 +285,7 @@ class Owner:
         for say in held_back:
             say()
         self._committer.ask()  # whoever waits for a commit looks again
+        self._acks.buried()
         self._alarm.by(self._books.next_due_s)
         for taker in self._takers:
             taker.moved()
@@ -311,10 +354,25 @@ class Owner:
 
     def _moved_on(self, wish: Wish) -> None:
         """Something was accepted or released: there may be room to fetch, and something to hand out."""
-        paused = [partition for partition in wish.accept if partition in self._paused]
-        self._resume([p for p in paused if p in self._books.ledgers and self._books.ledgers[p].has_room])
-        if wish.release:
+        self._resume_roomy()
+        if wish.release or wish.keep:
             self._alarm.by(self._books.next_due_s)
+        self._look_for_dead()
+        self.serve()
+
+    def _resume_roomy(self) -> None:
+        ledgers = self._books.ledgers
+        self._resume([p for p in self._paused if p in ledgers and ledgers[p].has_room])
+
+    def _look_for_dead(self) -> None:
+        """Some may have died: they are to be buried."""
+        if self._dead_letters is not None and self._books.has_dead:
+            self._dead_letters.ask()
+
+    def _buried(self) -> None:
+        """Dead letters have been written."""
+        self._acks.buried()
+        self._committer.ask()
         self.serve()
 
     def settle(self, claim: Claim, held: Held) -> None:
@@ -327,11 +385,12 @@ class Owner:
 
         self.when_owning(say)
 
-    def give_back(self, claim: Claim, held: Held) -> None:
-        """Let it be handed out again, at once."""
+    def give_back(self, claim: Claim, held: Held, *, undelivered: bool = False) -> None:
+        """Let it be handed out again, at once; `undelivered`: it has not been on its way to a client yet."""
 
         def say() -> None:
-            self._books.release(claim, held, self._now())
+            self._books.release(claim, held, self._now(), undelivered=undelivered)
+            self._look_for_dead()
             self.serve()
 
         self.when_owning(say)
@@ -353,6 +412,8 @@ class Owner:
         """Something is over: a lease, or a delay."""
         self._books.expire(self._now())
         self._alarm.by(self._books.next_due_s)
+        self._resume_roomy()
+        self._look_for_dead()
         self.serve()
 
     # ---- to look at

@@ -18,23 +18,23 @@ class Past:
         self.until_s = until_s
         fence = progress.fence if progress else None
         self.fence = fence.high if fence else progress.offset if progress else 0
-        self._repeated = fence.deliveries if fence else ()
+        self._counts = fence.deliveries if fence else ()
 
     @property
-    def repeated_below(self) -> int:
-        """No record from here on was delivered more than once."""
-        return self._repeated[-1][0][1] if self._repeated else 0
+    def counts_below(self) -> int:
+        """From here on nothing is told of deliveries."""
+        return self._counts[-1][0][1] if self._counts else 0
 
     def deliveries(self, offset: int) -> int:
         """How often the record there was handed out."""
         if offset >= self.fence:
             return 0
-        at = bisect_right(self._repeated, offset, key=_start_of)
-        (_, end), count = self._repeated[at - 1] if at else ((0, 0), 1)
+        at = bisect_right(self._counts, offset, key=_start_of)
+        (_, end), count = self._counts[at - 1] if at else ((0, 0), 1)
         return count if offset < end else 1
 
-    def repeated_from(self, offset: int) -> Iterator[tuple[Range, int]]:
-        """What was delivered more than once, from an offset on."""
-        for (start, end), count in self._repeated:
+    def counts_from(self, offset: int) -> Iterator[tuple[Range, int]]:
+        """What is told of deliveries, from an offset on."""
+        for (start, end), count in self._counts:
             if end > offset:
                 yield (max(start, offset), end), count

@@ -1,7 +1,7 @@
 """What a group's commit says beside its offset: the metadata string, at most 4096 characters.
 
 `sb1.` and base64 of varints: the offset it belongs to; the fence; the ranges accepted above the offset; the
-delivery counts above one; a CRC-32. A range means "accepted, or no such record", so compaction's gaps merge. All
+delivery counts that are not one; a CRC-32. A range means "accepted, or no such record", so compaction's gaps merge. All
 offsets are written as distances from the one before.
 
 A string that is not ours, is damaged, of a version to come, or belongs to another offset says nothing: the
@@ -30,7 +30,8 @@ class Fence:
 
     high: int  # one past the highest offset handed out
     until_ms: int  # wall clock: when the last lease on it ends; 0: none was out
-    deliveries: Sequence[tuple[Range, int]] = ()  # records delivered more than once, and how often
+    deliveries: Sequence[tuple[Range, int]] = ()  # records not delivered once, but so often
+    left_ms: int = 0  # until then, when this was written: clocks may differ
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,7 @@ def encode(progress: Progress) -> tuple[str, int | None]:
     """
     fence = progress.fence or Fence(progress.offset, 0)
     out = bytearray()
-    for number in (progress.offset, max(0, fence.high - progress.offset), fence.until_ms):
+    for number in (progress.offset, max(0, fence.high - progress.offset), fence.until_ms, fence.left_ms):
         put(out, number)
     ranges = ((start, end, None) for start, end in progress.accepted)
     left_out = _put_ranges(out, progress.offset, ranges, _MAX_BYTES - _COUNT_BYTES)
@@ -98,13 +99,13 @@ def decode(offset: int, metadata: str) -> Progress:
 
 
 def _read(reader: Reader) -> Progress:
-    offset, high, until_ms = reader.number(), reader.number(), reader.number()
+    offset, high, until_ms, left_ms = (reader.number() for _ in range(4))
     accepted = [(start, end) for start, end, _ in _read_ranges(reader, offset, numbered=False)]
     counts = [((start, end), count) for start, end, count in _read_ranges(reader, offset, numbered=True)]
     reader.end()
     if offset + high >= _END:
         raise Torn("an offset is too large")
-    return Progress(offset, accepted, Fence(offset + high, until_ms, counts) if high else None)
+    return Progress(offset, accepted, Fence(offset + high, until_ms, counts, left_ms) if high else None)
 
 
 def _read_ranges(reader: Reader, edge: int, *, numbered: bool) -> list[tuple[int, int, int]]:

@@ -51,6 +51,13 @@ class Run:
         head = Run(self.start, self.records[:count], self.deliveries, size_bytes)
         return head, Run(head.end, self.records[count:], self.deliveries, self.size_bytes - head.size_bytes)
 
+    def singles(self) -> Iterable["Run"]:
+        """Each record as a run of its own."""
+        start = self.start
+        for record in self.records:
+            yield Run.of(start, [record], self.deliveries)
+            start = record.offset + 1
+
     def cut(self, ranges: Iterable[Range]) -> tuple[list["Run"], list["Run"]]:
         """The parts that the ascending `ranges` name, and the parts left over; this run itself is not changed."""
         named: list[Run] = []

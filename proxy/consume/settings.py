@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from proxy.consume.books import Budget
+from proxy.consume.terms import PLAIN, Terms
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +16,9 @@ class GroupSettings:
     topics: Sequence[str]
     ack: Literal["explicit", "auto"] = "explicit"
     lease_s: float = 30.0
+    terms: Terms = PLAIN
+    dead_letter: str | None = None  # the topic for what is dead; the terms then bury
+    commit_interval_s: float | None = None  # None: an ack is answered after its commit; else at once
     handout_bytes: int = 8 << 20  # of records in one hand-out; one record always goes out
     budget: Budget = field(default_factory=Budget)
     ack_timeout_s: float = 10.0

@@ -23,7 +23,8 @@ def books_of(*partitions: Partition, lease_s: float = 30.0) -> Books:
 
 
 def held_until(until_ms: int) -> Committed:
-    return Committed(5, encode(Progress(5, (), Fence(9, until_ms)))[0])
+    """As a former owner wrote it down when 30 seconds were left."""
+    return Committed(5, encode(Progress(5, (), Fence(9, until_ms, left_ms=30_000)))[0])
 
 
 @pytest.mark.parametrize(
@@ -35,7 +36,7 @@ def held_until(until_ms: int) -> Committed:
         ((1 << 64) - 1, 30.0),
     ],
 )
-def test_nothing_is_held_back_for_longer_than_a_lease_lasts(until_ms: int, held_s: float) -> None:
+def test_nothing_is_held_back_for_longer_than_was_left_of_its_leases(until_ms: int, held_s: float) -> None:
     books = Books("pricing", lease_s=30.0, budget=Budget())
     books.assign([ORDERS], {ORDERS: held_until(until_ms)}, NOW)
     books.take(reads(range(5, 9)), NOW)

@@ -128,7 +128,7 @@ def test_all_leaves_nothing_for_the_other(other: list[str]) -> None:
 
 
 def test_one_record_is_either_accepted_or_released() -> None:
-    with pytest.raises(FieldInvalid, match="orders:0:6 is both"):
+    with pytest.raises(FieldInvalid, match="orders:0:6 is in both"):
         read_wish(CLAIM, ["orders:0:5", "orders:0:6"], ["orders:0:6"])
 
 

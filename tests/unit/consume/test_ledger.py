@@ -292,13 +292,3 @@ def test_durable_means_that_a_later_commit_was_confirmed() -> None:
     assert early is not None
     ledger.committed(early)
     assert not ledger.is_durable(ledger.changes, one(1))
-
-
-def test_the_heap_of_lease_ends_does_not_outgrow_the_leases() -> None:
-    ledger = Ledger(Progress(0), window=Window(100_000, 1 << 30))
-    ledger.take(reads(range(2_000)))
-    hand_out(ledger, 0, 1)
-    for lease_id in range(1, 2_000):
-        hand_out(ledger, lease_id, 1)
-        ledger.accept(lease_id, ALL)
-    assert len(ledger._ends) < 100

@@ -19,9 +19,10 @@ def ranges_above(draw: st.DrawFn, offset: int, most: int = 30) -> list[Range]:
 def progresses(draw: st.DrawFn) -> Progress:
     offset = draw(st.integers(0, 1 << 50))
     accepted = draw(ranges_above(offset))
-    repeated = [(span, draw(st.integers(2, 9))) for span in draw(ranges_above(offset))]
+    repeated = [(span, draw(st.integers(0, 9))) for span in draw(ranges_above(offset))]
     high = offset + draw(st.integers(1, 1 << 40))
-    return Progress(offset, accepted, Fence(high, draw(st.integers(0, 1 << 45)), repeated))
+    fence = Fence(high, draw(st.integers(0, 1 << 45)), repeated, draw(st.integers(0, 1 << 32)))
+    return Progress(offset, accepted, fence)
 
 
 @given(progresses())
