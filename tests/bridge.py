@@ -4,11 +4,14 @@
         running = await bridge(CONFIG)      # ready: /readyz has answered 200
         ... running.base_url, running.admin_url, running.pid, running.log ...
         await running.stop()                # SIGTERM, and waits; the fixture ends what still runs
+        running = await bridge(CONFIG, workers=2)    # ready: all of them serve (its log must be JSON)
+        ... running.workers ...             # the process ids, by number
 
 The log of every bridge that a test started is shown when the test fails.
 """
 
 import asyncio
+import json
 import os
 import signal
 import subprocess
@@ -65,6 +68,12 @@ class Bridge:
     def write_config(self, config: str) -> None:
         self.config_path.write_text(config)
 
+    @property
+    def workers(self) -> dict[int, int]:
+        """The process id of each worker that serves, or served last; none where the bridge is one process."""
+        served = (line for line in self.log.splitlines() if '"event":"worker_serving"' in line)
+        return {line["worker"]: int(line["process"]) for line in map(json.loads, served)}
+
     def start(self, *arguments: str, env: Mapping[str, str] | None = None) -> None:
         ports = ["--port", str(self.port), "--admin-port", str(self.admin_port)]
         command = [*self._command, "--config", str(self.config_path), *ports, *arguments]
@@ -73,11 +82,14 @@ class Bridge:
                 command, stdout=log, stderr=log, env={**os.environ, **(env or {})}, start_new_session=True
             )
 
-    async def ready(self, within_s: float = READY_WITHIN_S) -> None:
-        """Wait until /readyz answers 200. Raises AssertionError, with the log, if it ends or takes longer."""
+    async def ready(self, within_s: float = READY_WITHIN_S, *, workers: int = 1) -> None:
+        """Wait until /readyz answers 200, and so many workers serve.
+
+        Raises AssertionError, with the log, if it ends or takes longer.
+        """
         until_s = time.monotonic() + within_s
         async with httpx.AsyncClient(base_url=self.admin_url, timeout=2.0) as admin:
-            while not await _answers_200(admin, "/readyz"):
+            while not await _answers_200(admin, "/readyz") or len(self.workers) < workers * (workers > 1):
                 assert self.returncode is None, f"the bridge ended with {self.returncode}:\n{self.log}"
                 assert time.monotonic() < until_s, f"the bridge was not ready within {within_s:g} s:\n{self.log}"
                 await asyncio.sleep(0.05)
@@ -109,13 +121,21 @@ class Bridge:
         if self._process is not None:
             self._process.kill()
             self._process.wait()
+        for pid in self.workers.values():
+            if _is_worker(pid):
+                os.kill(pid, signal.SIGKILL)
 
 
 class StartBridge(Protocol):
     async def __call__(
-        self, config: str, *arguments: str, env: Mapping[str, str] | None = None, ready: bool = True
+        self,
+        config: str,
+        *arguments: str,
+        workers: int = 1,
+        env: Mapping[str, str] | None = None,
+        ready: bool = True,
     ) -> Bridge:
-        """Start a bridge with this YAML text; with `ready`, wait until it is."""
+        """Start a bridge with this YAML text; with `ready`, wait until it is, and all its workers."""
         ...
 
 
@@ -127,13 +147,19 @@ async def bridge(
     started: list[Bridge] = []
     logs = request.node.stash.setdefault(LOGS, [])
 
-    async def start(config: str, *arguments: str, env: Mapping[str, str] | None = None, ready: bool = True) -> Bridge:
+    async def start(
+        config: str,
+        *arguments: str,
+        workers: int = 1,
+        env: Mapping[str, str] | None = None,
+        ready: bool = True,
+    ) -> Bridge:
         one = Bridge(config, tmp_path_factory.mktemp("bridge"))
         started.append(one)
         logs.append(one.log_path)
-        one.start(*arguments, env=env)
+        one.start(*arguments, *(["--workers", str(workers)] if workers > 1 else []), env=env)
         if ready:
-            await one.ready()
+            await one.ready(workers=workers)
         return one
 
     yield start
@@ -148,6 +174,14 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
         for path in item.stash.get(LOGS, []):
             report.sections.append((f"bridge log {path}", path.read_text(errors="replace")[-20_000:]))
     return report
+
+
+def _is_worker(pid: int) -> bool:
+    """A process id may be another's by now."""
+    try:
+        return b"proxy.workers.worker" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False
 
 
 async def _answers_200(client: httpx.AsyncClient, path: str) -> bool:
