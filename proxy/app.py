@@ -22,7 +22,7 @@ from proxy.config.mistake import ConfigMistakes
 from proxy.config.model import Config, Peer
 from proxy.consume.catchup import CatchUp
 from proxy.consume.feed import Feed
-from proxy.consume.group import GroupSession, GroupSettings
+from proxy.consume.group import GroupSession
 from proxy.consume.readers import Readers
 from proxy.consume.token import Signer
 from proxy.endpoints import FeedKey, GroupKey, Services, all_topics, feed_keys, group_keys, key_hashes
@@ -109,8 +109,7 @@ class Bridge:
             address = self._network.address if self._network else None
             return Member(self._settings, self._topics, group, topics, start=key.start, address=address)
 
-        settings = GroupSettings(key.group, key.topics, key.ack, key.lease_ms / 1000)
-        return GroupSession(settings, new_member, self._signer, peers=self._network)
+        return GroupSession(key.settings, new_member, self._signer, peers=self._network, submitter=self._queues)
 
     def _new_feed(self, topics: FeedKey) -> Feed:
         return Feed(sorted(topics), lambda: Tail(self._settings), self._topics, self._signer, self._catch_up)

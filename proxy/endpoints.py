@@ -9,6 +9,8 @@ from proxy.config.model import Config, Consume, Produce, Route
 from proxy.consume.feed import Feed
 from proxy.consume.group import GroupSession
 from proxy.consume.readers import Readers
+from proxy.consume.settings import GroupSettings
+from proxy.consume.terms import Order, Terms
 from proxy.http.ack import AckEndpoint
 from proxy.http.batch import BatchEndpoint
 from proxy.http.bounds import Bounds
@@ -26,6 +28,8 @@ from proxy.routes.recipe import RecordRecipe
 from proxy.routes.table import RouteTable
 from proxy.seams import Submitter
 
+COMMIT_INTERVAL_S = 1.0  # `commit: interval`
+
 
 @dataclass(frozen=True, slots=True)
 class GroupKey:
@@ -36,13 +40,43 @@ class GroupKey:
     ack: Literal["explicit", "auto"]
     lease_ms: int
     start: Literal["earliest", "latest"]
+    order: Order = "none"
+    max_in_flight: int | None = None
+    max_deliveries: int | None = None
+    dead_letter: str | None = None
+    commit: Literal["each", "interval"] = "each"
 
     @classmethod
     def of(cls, consume: Consume) -> "GroupKey":
         """Of a consume section with a group."""
         assert consume.group is not None
         assert consume.ack is not None
-        return cls(consume.group, consume.topics, consume.ack, consume.lease_ms, consume.from_)
+        return cls(
+            consume.group,
+            consume.topics,
+            consume.ack,
+            consume.lease_ms,
+            consume.from_,
+            consume.order,
+            consume.max_in_flight,
+            consume.max_deliveries,
+            consume.dead_letter,
+            consume.commit,
+        )
+
+    @property
+    def settings(self) -> GroupSettings:
+        """What its session is told."""
+        buries = self.dead_letter is not None
+        return GroupSettings(
+            self.group,
+            self.topics,
+            self.ack,
+            self.lease_ms / 1000,
+            terms=Terms(self.order, self.max_in_flight, self.max_deliveries, buries=buries),
+            dead_letter=self.dead_letter,
+            commit_interval_s=COMMIT_INTERVAL_S if self.commit == "interval" else None,
+        )
 
 
 FeedKey = frozenset[str]  # the topics
@@ -122,7 +156,9 @@ def topics_of(route: Route) -> Sequence[str]:
 
 
 def all_topics(config: Config) -> set[str]:
-    return {topic for route in config.routes for topic in topics_of(route)}
+    """Every topic of the file, those of dead letters included."""
+    letters = {route.consume.dead_letter for route in config.routes if route.consume}
+    return {topic for route in config.routes for topic in topics_of(route)} | {name for name in letters if name}
 
 
 def key_hashes(config: Config, hashes: Mapping[str, Callable[[bytes], int]]) -> dict[str, Callable[[bytes], int]]:

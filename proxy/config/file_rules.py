@@ -12,6 +12,8 @@ from proxy.config.rate_rules import rates_make_sense
 
 Data = Mapping[str, Any]
 
+SHARED_BY_A_GROUP = ("topics", "lease_ms", "from", "max_deliveries", "dead_letter", "order", "max_in_flight")
+
 
 def strangers_need_auth(data: Data) -> Iterator[Fault]:
     """Whoever lets other machines in says in so many words that callers are not told apart."""
@@ -84,7 +86,7 @@ def groups_agree(data: Data) -> Iterator[Fault]:
         if consume is None or consume.group is None:
             continue
         other, theirs = first.setdefault(consume.group, (route, consume))
-        for key in ("topics", "lease_ms", "from"):
+        for key in SHARED_BY_A_GROUP:
             mine, its = _comparable(consume, key), _comparable(theirs, key)
             if mine != its:
                 where = (*route.path, "consume", key if key in route.consume else "group")

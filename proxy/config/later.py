@@ -15,7 +15,7 @@ _KEYS = {
     "admin": ("tls",),
     "routes.*": ("upstream", "migrate", "auth", "cors"),
     "routes.*.limits": ("streams",),
-    "routes.*.consume": ("max_deliveries", "dead_letter", "order", "max_in_flight", "commit", "filter"),
+    "routes.*.consume": ("filter",),
     "routes.*.response": ("spooled",),
 }
 KEYS = frozenset(f"{section}.{key}".lstrip(".") for section, keys in _KEYS.items() for key in keys)

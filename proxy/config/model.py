@@ -212,6 +212,22 @@ class Consume(Section):
     lease_ms: Milliseconds = Field(
         default=30_000, description="With a group: a record handed out and not accepted comes again then."
     )
+    max_deliveries: Count | None = Field(
+        default=None, description="With a group: a record handed out so often, and not accepted, is a dead letter then."
+    )
+    dead_letter: TopicName | None = Field(
+        default=None, description="With a group: topic for what is rejected, or was handed out too often."
+    )
+    order: Literal["none", "key", "partition"] = Field(
+        default="none", description="With a group: key: one record of a key is out at a time; partition: one lease."
+    )
+    max_in_flight: Count | None = Field(
+        default=None, description="With a group: records of one partition that are out at a time."
+    )
+    commit: Literal["each", "interval"] = Field(
+        default="each",
+        description="With explicit acks: each: an ack is answered after its commit. interval: at once.",
+    )
     shape: Literal["envelope", "values"] = Field(
         default="envelope", description="envelope: whole records. values: their bare values."
     )

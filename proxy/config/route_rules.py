@@ -36,10 +36,27 @@ def response_is_for_produce(route: RouteOutline) -> Iterator[Fault]:
 
 
 def leases_need_a_group(route: RouteOutline) -> Iterator[Fault]:
-    for key in ("ack", "lease_ms"):
+    for key in ("ack", "lease_ms", "max_deliveries", "dead_letter", "order", "max_in_flight", "commit"):
         if key in route.consume and route.consume.get("group") is None:
             detail = f"{key} needs a `group`: without one each client keeps its own position"
             yield Fault((*route.path, "consume", key), detail, at_key=True)
+
+
+def commits_are_of_explicit_acks(route: RouteOutline) -> Iterator[Fault]:
+    if "commit" in route.consume and route.consume.get("ack") == "auto":
+        detail = "is for explicit acks: nobody waits for an automatic one. Leave it out, or write `ack: explicit`"
+        yield Fault((*route.path, "consume", "commit"), detail, at_key=True)
+
+
+def the_dead_are_kept(route: RouteOutline) -> Iterator[Fault]:
+    """A limit of deliveries without a place for what meets it would lose records."""
+    dead_letter, topics = route.consume.get("dead_letter"), route.consume.get("topics")
+    if route.consume.get("max_deliveries") is not None and dead_letter is None:
+        detail = "needs a `dead_letter` topic: without one, records handed out so often would be lost"
+        yield Fault((*route.path, "consume", "max_deliveries"), detail, at_key=True)
+    if dead_letter is not None and isinstance(topics, list) and dead_letter in topics:
+        detail = f"{dead_letter} is one of the topics that are read: dead letters would be read again. Write another"
+        yield Fault((*route.path, "consume", "dead_letter"), detail)
 
 
 def acks_have_a_path(route: RouteOutline) -> Iterator[Fault]:
@@ -170,6 +187,8 @@ ROUTE_RULES: tuple[Rule, ...] = (
     reads_are_get_or_post,
     response_is_for_produce,
     leases_need_a_group,
+    commits_are_of_explicit_acks,
+    the_dead_are_kept,
     acks_have_a_path,
     topics_are_named_once,
     tombstones_are_deletes,

@@ -1,7 +1,7 @@
 """Reading for one group: its clients in this process, their polls, streams and acks (`seams.GroupReader`).
 
-A poll or a stream waits in a line; what it gets comes from this process's own partitions (`owner.py`), and what it says
-of it goes back to where the partitions are (`Leases`): here, or at a peer.
+A poll or a stream waits in a line; what it gets comes from the partitions that this process owns (`owner.py`), or from
+peers that own others (`sharing.py`), and what it says of it goes back to where they are.
 """
 
 import asyncio
@@ -9,19 +9,30 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from secrets import randbits
+from typing import Protocol
 
 from proxy.consume.books import Now
-from proxy.consume.claim import Claim, Held, Selection, read_wish
+from proxy.consume.claim import Claim, Held, Selection, Wish, read_wish
 from proxy.consume.handout import GroupState, Leased
 from proxy.consume.owner import Owner, read_clocks
 from proxy.consume.settings import GroupSettings
+from proxy.consume.sharing import Sharing
 from proxy.consume.stream import Stream
 from proxy.consume.token import Kind, Signer
 from proxy.consume.waiting import Line, Waiter
 from proxy.errors import KafkaAway, ProxyError
-from proxy.seams import AckOutcome, Delivery, Handout, NewMember
+from proxy.seams import AckOutcome, Delivery, Handout, NewMember, Peers, Submitter
 
 __all__ = ["GroupSession", "GroupSettings"]
+
+
+class Desk(Protocol):
+    """Where it is said what became of records: to their owner here, or to whoever has them."""
+
+    async def acknowledge(self, claim: Claim, wish: Wish, *, delay_ms: int = 0) -> AckOutcome: ...
+    def settle(self, claim: Claim, held: Held) -> None: ...
+    def give_back(self, claim: Claim, held: Held, *, undelivered: bool = False) -> None: ...
+    def shorten(self, claim: Claim, for_s: float) -> None: ...
 
 
 class GroupSession:
@@ -34,14 +45,28 @@ class GroupSession:
         signer: Signer,
         *,
         now: Callable[[], Now] = read_clocks,
+        peers: Peers | None = None,
+        submitter: Submitter | None = None,
     ) -> None:
+        """Without `peers` it serves what this process owns; the group should have no other member then.
+
+        `submitter` writes dead letters, where the settings name a topic for them.
+        """
         self.is_auto = settings.ack == "auto"
-        self.owner = Owner(settings, new_member, now=now)
+        self.owner = Owner(settings, new_member, now=now, submitter=submitter)
         self._settings = settings
         self._group = settings.group
         self._signer = signer
         self._line = Line()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._was_lent = False  # the last hand-out came from a peer
         self._streams: dict[int, Stream] = {}  # open ones, and those that may be resumed
+        self._sharing = (
+            Sharing(self.owner, peers, self, timeout_s=settings.ack_timeout_s, resumed=self._resume_here)
+            if peers is not None
+            else None
+        )
+        self._desk: Desk = self._sharing or self.owner
         self.owner.add_taker(self)
 
     def __repr__(self) -> str:
@@ -53,7 +78,11 @@ class GroupSession:
 
     async def close(self) -> None:
         """Hold new polls, end those that wait, commit what is accepted, leave the group. Bounded, repeatable."""
+        if self._sharing is not None:
+            self._sharing.close()
         await self.owner.close()
+        if self._sharing is not None:
+            self._sharing.leave()
 
     # ---- polls and streams
 
@@ -69,24 +98,34 @@ class GroupSession:
         stream = Stream(self, randbits(62) + 1)
         self._streams[stream.id] = stream
         if seen is not None:
-            self.owner.when_owning(partial(self._resumed, seen))
+            self.owner.when_owning(partial(self._resume, seen))
         return stream
 
     async def wait(self, waiter: Waiter, wait_s: float) -> Leased | None:
         """What a poll or a stream gets in time. Cancelled: nothing is leased."""
         self.owner.refuse()
         self._line.join(waiter)
+        if self._sharing is not None:
+            if self._was_lent:  # in turn, so that neither what is owned here nor what is owned elsewhere has to wait
+                self._was_lent = False
+                self.owner.serve()
+            self._sharing.want()
         self.owner.serve()
         try:
             return await waiter.wait(wait_s)
         except asyncio.CancelledError:
             if (handout := waiter.given()) is not None:
-                self.release(handout)
+                self.release(handout, undelivered=True)
             raise
         finally:
             self._line.leave(waiter)
 
-    # ---- what the owner hands out (`owner.Taker`)
+    # ---- what owners hand out (`owner.Taker`, `borrowing.Clients`)
+
+    @property
+    def waiting(self) -> int:
+        """Polls and streams that wait."""
+        return len(self._line)
 
     @property
     def room(self) -> int:
@@ -99,13 +138,19 @@ class GroupSession:
         claim = replace(claim, stream_id=waiter.stream_id)
         waiter.give(Leased(records, "" if self.is_auto else claim.seal(self._signer), claim))
 
+    def take_lent(self, records: Sequence[Delivery], claim: Claim) -> None:
+        self._was_lent = True
+        self.take(records, claim)
+
     def end(self, error: Callable[[], ProxyError] | None) -> None:
         self._line.end(error)
         if self.owner.is_closing:
             for stream in list(self._streams.values()):
                 stream.end()
 
-    def moved(self) -> None: ...
+    def moved(self) -> None:
+        if self._sharing is not None:
+            self._sharing.moved()
 
     # ---- what readers say
 
@@ -113,25 +158,39 @@ class GroupSession:
         if isinstance(handout, Leased):
             self.settle(handout.claim, handout.claim.held)
 
-    def release(self, handout: Handout) -> None:
+    def release(self, handout: Handout, *, undelivered: bool = False) -> None:
         if isinstance(handout, Leased):
-            self.give_back(handout.claim, handout.claim.held)
+            self._desk.give_back(handout.claim, handout.claim.held, undelivered=undelivered)
 
-    async def acknowledge(self, token: str, *, accept: Selection, release: Selection, delay_ms: int = 0) -> AckOutcome:
+    async def acknowledge(
+        self,
+        token: str,
+        *,
+        accept: Selection,
+        release: Selection,
+        reject: Selection = None,
+        delay_ms: int = 0,
+        renew_ms: int = 0,
+    ) -> AckOutcome:
         claim = Claim.open(self._signer, token, group=self._group)
-        return await self.owner.acknowledge(claim, read_wish(claim, accept, release), delay_ms=delay_ms)
+        wish = read_wish(claim, accept, release, reject, renew_ms=renew_ms)
+        done = await self._desk.acknowledge(claim, wish, delay_ms=delay_ms)
+        if not done.renewed:
+            return done
+        renewed = replace(claim, held=wish.keep, records=done.renewed, until_ms=done.until_ms)
+        return replace(done, lease=renewed.seal(self._signer))
 
     # ---- streams (`stream.Leases`)
 
     def settle(self, claim: Claim, held: Held) -> None:
-        self.owner.settle(claim, held)
+        self._desk.settle(claim, held)
 
     def give_back(self, claim: Claim, held: Held) -> None:
-        self.owner.give_back(claim, held)
+        self._desk.give_back(claim, held)
 
     def keep_for_resume(self, claim: Claim) -> None:
         """Give it back, but not before its reader had time to resume."""
-        self.owner.shorten(claim, self._settings.resume_s)
+        self._desk.shorten(claim, self._settings.resume_s)
 
     def mark(self, payload: bytearray) -> str:
         return self._signer.sign(Kind.STREAM, payload)
@@ -144,12 +203,28 @@ class GroupSession:
         keep_s = self._settings.resume_s if self.is_auto else self._settings.lease_s
         asyncio.get_running_loop().call_later(keep_s, self._streams.pop, stream.id, None)
 
-    def _resumed(self, seen: Claim) -> None:
-        former = self._streams.pop(seen.stream_id, None)
-        if former is not None:
-            former.resumed(seen)
+    def _resume(self, seen: Claim) -> None:
+        """A client is back with the last event that it saw: of a stream of ours, of a peer's, or of one that died."""
+        if self._resume_here(seen):
+            return
+        if self._sharing is not None:
+            task = asyncio.create_task(self._resume_elsewhere(self._sharing, seen), name=f"resume {self._group}")
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
         elif self.is_auto:
             self.settle(seen, seen.held)
+
+    async def _resume_elsewhere(self, sharing: Sharing, seen: Claim) -> None:
+        if not await sharing.resume(seen) and self.is_auto:
+            self.settle(seen, seen.held)
+
+    def _resume_here(self, seen: Claim) -> bool:
+        """Whether the stream was ours."""
+        former = self._streams.pop(seen.stream_id, None)
+        if former is None:
+            return False
+        former.resumed(seen)
+        return True
 
     # ---- to look at
 

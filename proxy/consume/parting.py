@@ -40,7 +40,13 @@ def joined(done: Iterable[AckOutcome | BaseException]) -> AckOutcome:
         raise next((each for each in others if not isinstance(each, ProxyError)), others[0])
     if conflicts:
         raise _both(conflicts)
-    return replace(outcomes[0], released=sum(each.released for each in outcomes))
+    renewed = [each for each in outcomes if each.renewed]
+    return replace(
+        outcomes[0],
+        released=sum(each.released for each in outcomes),
+        renewed=sum(each.renewed for each in renewed),
+        until_ms=min((each.until_ms for each in renewed), default=0),
+    )
 
 
 def _both(conflicts: list[Conflict]) -> Conflict:
