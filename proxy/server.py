@@ -62,14 +62,18 @@ class Server(uvicorn.Server):
         self.cut_off = len(self.server_state.tasks)
 
 
+def end_at_once(number: signal.Signals) -> None:
+    log.warning("ended_at_once", signal=number.name)
+    os._exit(128 + number)
+
+
 class Stop:
     """SIGTERM and SIGINT: the first asks, the second ends at once."""
 
-    def __init__(self, at_once: Callable[[], object] = lambda: None) -> None:
-        """`at_once` is called before the process ends at once."""
+    def __init__(self, on_second: Callable[[signal.Signals], object] = end_at_once) -> None:
         self.requested = asyncio.Event()
         self.impatient = False
-        self._at_once = at_once
+        self._on_second = on_second
 
     @contextlib.contextmanager
     def listening(self, reload: Callable[[], object]) -> Iterator[None]:
@@ -86,16 +90,15 @@ class Stop:
 
     def _signalled(self, number: signal.Signals) -> None:
         if self.requested.is_set():
-            log.warning("ended_at_once", signal=number.name)
-            self._at_once()
-            os._exit(128 + number)
+            self._on_second(number)
+            return
         self.impatient = number == signal.SIGINT
         self.requested.set()
 
 
 def listen(host: str, port: int) -> socket.socket:
     """A listening socket. Raises OSError whose text is for people."""
-    return _bound(host, port, socket.SO_REUSEADDR)
+    return _bound(host, port)
 
 
 def listen_together(host: str, port: int, count: int) -> Sequence[socket.socket]:
@@ -103,7 +106,7 @@ def listen_together(host: str, port: int, count: int) -> Sequence[socket.socket]
 
     Sockets that share are all of our making: a first one that does not share finds out whether the port is free.
     """
-    with _bound(host, port, socket.SO_REUSEADDR) as alone:
+    with _bound(host, port) as alone:
         port = alone.getsockname()[1]
     return [_bound(host, port, socket.SO_REUSEPORT) for _ in range(count)]
 
@@ -113,11 +116,12 @@ def address(sock: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def _bound(host: str, port: int, option: int) -> socket.socket:
+def _bound(host: str, port: int, *options: int) -> socket.socket:
     """IPPROTO_TCP by name: without it asyncio leaves Nagle on, and keep-alive stalls 40 ms."""
     family, kind, _, _, where = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
     sock = socket.socket(family, kind, socket.IPPROTO_TCP)
-    sock.setsockopt(socket.SOL_SOCKET, option, 1)
+    for option in (socket.SO_REUSEADDR, *options):
+        sock.setsockopt(socket.SOL_SOCKET, option, 1)
     try:
         sock.bind(where)
         sock.listen(BACKLOG)

@@ -22,6 +22,7 @@ from proxy.errors import ProxyError
 from proxy.observe.exposition import render
 from proxy.observe.metrics import Snapshot
 from proxy.workers.forward import Answer, ask
+from proxy.workers.groups import together
 
 FORWARD_WITHIN_S = 5.0
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
@@ -60,6 +61,7 @@ def admin_app(fleet: Fleet) -> Starlette:
             Route("/readyz", endpoints.readyz),
             Route("/metrics", endpoints.metrics),
             Route("/admin/routes", endpoints.routes),
+            Route("/admin/groups", endpoints.groups),
             Route("/admin/reload", endpoints.reload, methods=["POST"]),
             Route("/{path:path}", endpoints.forward, methods=METHODS),
         ],
@@ -91,13 +93,22 @@ class _Endpoints:
 
     async def routes(self, request: Request) -> Response:
         """Their states as one worker sees them, their numbers from all."""
-        answer = await self._asked(request)
+        answer = await self._asked(request, self._fleet.admin_paths())
         if answer.status != 200:
             return _as_it_is(answer)
         states = {
             each["name"]: RouteState(each["state"], each["detail"]) for each in orjson.loads(answer.body)["routes"]
         }
         return _json({"routes": route_states(self._fleet.config(), states, await self._fleet.snapshot())})
+
+    async def groups(self, request: Request) -> Response:
+        """Each worker is a member of its own, and knows its own partitions: all are asked."""
+        paths = self._fleet.admin_paths()
+        asked = await asyncio.gather(*(self._asked(request, [path]) for path in paths), return_exceptions=True)
+        answers = [answer for answer in asked if isinstance(answer, Answer)]
+        if not answers or any(answer.status != 200 for answer in answers):
+            return _as_it_is(answers[0] if answers else await self._asked(request, paths))
+        return _json({"groups": together([orjson.loads(answer.body)["groups"] for answer in answers])})
 
     async def reload(self, request: Request) -> Response:
         try:
@@ -109,14 +120,14 @@ class _Endpoints:
 
     async def forward(self, request: Request) -> Response:
         """Whatever else there is: a worker answers it."""
-        return _as_it_is(await self._asked(request))
+        return _as_it_is(await self._asked(request, self._fleet.admin_paths()))
 
-    async def _asked(self, request: Request) -> Answer:
-        """A worker's answer. Only a request that changes nothing is put to another one when the first fails."""
+    async def _asked(self, request: Request, paths: Sequence[str]) -> Answer:
+        """The answer of one of the workers. Only a request that changes nothing is put to a second when one fails."""
         scope = request.scope
         target = scope["raw_path"] + (b"?" + scope["query_string"] if scope["query_string"] else b"")
         body = await request.body()
-        for path in self._fleet.admin_paths():
+        for path in paths:
             try:
                 async with asyncio.timeout(FORWARD_WITHIN_S):
                     return await ask(path, request.method, target, scope["headers"], body)

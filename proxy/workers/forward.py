@@ -41,10 +41,12 @@ async def ask(path: str, method: str, target: bytes, headers: Headers, body: byt
         parser = httptools.HttpResponseParser(answer)
         while data := await reader.read(_READ_BYTES):
             parser.feed_data(data)
-        if not answer.is_whole and method != "HEAD":
-            raise ConnectionError("the answer broke off")
+    except httptools.HttpParserError as exc:
+        raise ConnectionError(f"the answer is no HTTP: {exc}") from exc
     finally:
         writer.close()
+    if not answer.is_whole and method != "HEAD":
+        raise ConnectionError("the answer broke off")
     answer.status = parser.get_status_code()
     return answer
 

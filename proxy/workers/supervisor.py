@@ -24,7 +24,7 @@ from proxy.http.protocol import Policy
 from proxy.observe import logs
 from proxy.observe.metrics import Snapshot
 from proxy.observe.totals import Totals
-from proxy.server import Server, Stop, address, listen, listen_together
+from proxy.server import Server, Stop, address, end_at_once, listen, listen_together
 from proxy.workers.admin import admin_app
 from proxy.workers.child import Child, WorkerSilent
 from proxy.workers.slot import Slot
@@ -69,7 +69,7 @@ class Supervisor:
         self._http = address(sockets[0])
         self._totals = Totals()
         self._slots = [Slot(i, sock, directory, self.config, self._totals) for i, sock in enumerate(sockets)]
-        self._stop = Stop(at_once=self._end_at_once)
+        self._stop = Stop(self._end_at_once)
         self._draining = False
         self._reloading = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -110,9 +110,10 @@ class Supervisor:
         for slot in self._slots:
             slot.stop(number)
 
-    def _end_at_once(self) -> None:
+    def _end_at_once(self, number: signal.Signals) -> None:
         self._tell_all(signal.SIGKILL)
         shutil.rmtree(self._directory, ignore_errors=True)
+        end_at_once(number)
 
     def _children(self) -> Sequence[Child]:
         """The workers that serve and answer."""

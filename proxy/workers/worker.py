@@ -2,7 +2,8 @@
 
 Standard input is the channel to the supervisor; the number is for `ps`. Only the supervisor reads the file: what is in
 force comes over the channel, so that a worker started anew does as the others do, whatever has become of the file.
-When the supervisor is gone, even by SIGKILL, the worker drains and ends.
+When the supervisor is gone, even by SIGKILL, the worker drains and ends. A second signal is not heeded: a service
+manager may send SIGTERM to every process, as the supervisor does, which has SIGKILL for those that shall end at once.
 """
 
 import asyncio
@@ -51,7 +52,7 @@ class _Worker:
 
     def __init__(self, channel: Channel, start: Start) -> None:
         self.policy = Policy()
-        self.stop = Stop()
+        self.stop = Stop(on_second=lambda number: None)
         self.bridge = Bridge(start.config, self._in_force, self.policy, worker=start.worker)
         self.bridge.metrics.add_source(usage(start.worker))
         self._config = start.config

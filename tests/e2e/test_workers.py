@@ -13,12 +13,13 @@ import pytest
 
 from tests.bridge import Bridge, StartBridge
 from tests.e2e.client import client
-from tests.e2e.configuration import config, produce
+from tests.e2e.configuration import config, consume, produce
 from tests.e2e.records import until
 from tests.e2e.test_admin import number
 from tests.e2e.test_drain import draining
 from tests.kafka.cluster import Kafka
 from tests.kafka.fixtures import ConsumeAll
+from tests.kafka.node import free_port
 
 WRITTEN = {"route": "post-w", "status": "201"}
 
@@ -140,6 +141,26 @@ async def test_all_workers_serve_and_are_told_of_as_one_bridge(bridge: StartBrid
         ):
             assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json")
     assert running.log.count('"event":"listening"') == 1
+    assert await running.stop() == 0
+
+
+async def test_the_members_of_a_group_are_told_of_as_one_group(bridge: StartBridge, kafka: Kafka, name: str) -> None:
+    await kafka.create_topic(name, 2)
+    peer = {"listen": f"127.0.0.1:{free_port()}", "secret": "a secret of peers alone"}
+    running = await bridge(config(kafka, consume("GET /r", name, group=name), peer=peer), workers=2)
+
+    async def owned() -> list[int]:
+        async with client(running.admin_url) as admin:
+            groups = (await admin.get("/admin/groups")).json()["groups"]
+        return sorted(each["partition"] for group in groups for each in group["partitions"])
+
+    async def are_all_owned() -> bool:
+        return await owned() == [0, 1]
+
+    await until(are_all_owned, within_s=20)
+    async with client(running.admin_url) as admin:
+        (group,) = (await admin.get("/admin/groups")).json()["groups"]
+    assert (group["group"], group["is_joined"]) == (name, True)
     assert await running.stop() == 0
 
 
@@ -305,6 +326,37 @@ async def test_a_worker_that_hangs_in_the_drain_is_ended_and_the_exit_code_says_
     os.kill(running.workers[0], signal.SIGSTOP)
     assert await running.stop() == 1
     assert not any(map(runs, running.workers.values()))
+
+
+async def test_workers_that_are_told_to_stop_by_others_too_drain_all_the_same(
+    bridge: StartBridge, kafka: Kafka, name: str
+) -> None:
+    """A service manager may send SIGTERM to every process: to a worker it would be a second signal."""
+    await kafka.create_topic(name)
+    running = await bridge(config(kafka, produce("POST /w", name), drain=draining(1_500)), workers=2)
+    running.signal(signal.SIGTERM)
+    await until(lambda: _is_draining(running))
+    for pid in running.workers.values():
+        os.kill(pid, signal.SIGTERM)
+    assert (await asked(running, "/w", times=10))[1] == {201}
+    assert await running.ended() == 0
+    assert running.log.count('"event":"stopped"') == 3
+
+
+@pytest.mark.parametrize(("first", "second"), [(2, 1), pytest.param(1, 2, marks=pytest.mark.long)])
+async def test_the_port_can_be_had_again_at_once(
+    first: int, second: int, bridge: StartBridge, kafka: Kafka, name: str
+) -> None:
+    """Connections that the bridge has closed are remembered by the kernel for a minute."""
+    await kafka.create_topic(name)
+    text = config(kafka, produce("POST /w", name))
+    running = await bridge(text, workers=first)
+    await asked(running, "/w", times=10)
+    assert await running.stop() == 0
+    again = await bridge(text, "--port", str(running.port), workers=second)
+    async with client(running.base_url) as http:
+        assert (await http.post("/w")).status_code == 201
+    assert await again.stop() == 0
 
 
 # ---- what keeps it from starting
