@@ -55,14 +55,18 @@ class Slot:
                 pause_s = self._policy.pause_s(ran_s)
                 log.info("worker_restarts", worker=self.worker, in_s=pause_s)
                 if await self._stops_within(pause_s):
-                    return code
+                    return 0  # whoever died did so before
                 self.restarts += 1
         finally:
             self._sock.close()
 
     async def _have_one(self) -> tuple[int, float]:
         """Start a worker, and wait for its end: the exit code, 0 if it cut nothing off, and the seconds it ran."""
-        self.child = child = await self._start()
+        try:
+            self.child = child = await self._start()
+        except OSError as exc:
+            log.error("worker_not_started", worker=self.worker, reason=str(exc))
+            return 1, 0.0
         if self._stopping:
             self.stop(self._stopping)
         code = await child.ended()
@@ -94,10 +98,9 @@ class Slot:
                     self._totals.note(child.number, snapshot)
 
     async def _start(self) -> Child:
-        number = next(_numbers)
-        path = str(self._directory / f"{number}.sock")
+        path = str(self._directory / f"worker-{self.worker}.sock")
         start = Start(self.worker, self._in_force(), self._sock.fileno(), path)
-        return await Child.start(number, start, self._note_serving)
+        return await Child.start(next(_numbers), start, self._note_serving)
 
     def _note_serving(self) -> None:
         self.up.set()

@@ -81,7 +81,8 @@ class Supervisor:
             serving = asyncio.create_task(server.serve([self._admin]))
             keeping = [asyncio.create_task(slot.keep()) for slot in self._slots]
             asking = asyncio.create_task(self._stop.requested.wait())
-            beside = [asking, asyncio.create_task(self._announce()), asyncio.create_task(self._keep_looking())]
+            looking = [asyncio.create_task(self._keep_looking(slot)) for slot in self._slots]
+            beside = [asking, asyncio.create_task(self._announce()), *looking]
             await asyncio.wait([asking, *keeping], return_when=asyncio.FIRST_COMPLETED)
             code = await self._drain(keeping)
             server.should_exit = True
@@ -121,17 +122,14 @@ class Supervisor:
 
     # ---- counting
 
-    async def _keep_looking(self) -> None:
+    async def _keep_looking(self, slot: Slot) -> None:
         while True:
-            await self._look()
+            await slot.look()
             await asyncio.sleep(LOOK_EVERY_S)
-
-    async def _look(self) -> None:
-        await asyncio.gather(*(slot.look() for slot in self._slots))
 
     async def snapshot(self) -> Snapshot:
         """See `Fleet`. A worker that hangs costs a second, and its gauges."""
-        await self._look()
+        await asyncio.gather(*(slot.look() for slot in self._slots))
         children = self._children()
         merged = self._totals.merged([child.number for child in children])
         merged.numbers["stepbridge_ready"][()] = self.ready()

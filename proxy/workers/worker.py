@@ -9,6 +9,7 @@ manager may send SIGTERM to every process, as the supervisor does, which has SIG
 import asyncio
 import socket
 import sys
+from pathlib import Path
 
 import uvloop
 
@@ -33,6 +34,8 @@ def main() -> int:
             return runner.run(_work(socket.socket(fileno=CHANNEL_FD)))
     except OSError as exc:
         sys.stderr.write(f"stepbridge cannot listen: {exc}\n")
+        return 1
+    except EOFError:  # the supervisor has ended before it said anything
         return 1
 
 
@@ -84,6 +87,7 @@ class _Worker:
 
 
 def _listen_at(path: str) -> socket.socket:
+    Path(path).unlink(missing_ok=True)  # our predecessor's
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     sock.bind(path)
     return sock
