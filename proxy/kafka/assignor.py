@@ -11,6 +11,7 @@ assignment (the group's generation is not told to assignors).
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from secrets import token_hex
 from typing import Any
 
 import orjson
@@ -24,6 +25,8 @@ from proxy.seams import GroupMap
 _VERSION = b"\x01"
 _PROTOCOL_VERSION = 0  # of Kafka's own envelope around our data
 
+INSTANCE = token_hex(8)  # of this process
+
 ByTopic = dict[str, list[int]]
 
 
@@ -34,16 +37,19 @@ class MemberData:
     address: str | None = None  # host:port at which its peers reach it
     epoch: int = 0
     owned: frozenset[Partition] = frozenset()
+    instance: str = ""  # of the process: a member of another instance at the same address has no process any more
 
     def encode(self) -> bytes:
-        return _pack({"address": self.address, "epoch": self.epoch, "owned": _by_topic(self.owned)})
+        said = {"address": self.address, "epoch": self.epoch, "owned": _by_topic(self.owned), "instance": self.instance}
+        return _pack(said)
 
     @classmethod
     def decode(cls, data: bytes | None) -> "MemberData":
         """Of another member, whatever its version: what cannot be read is left out."""
         try:
             said = _unpack(data)
-            return cls(_address(said.get("address")), int(said.get("epoch", 0)), _partitions(said.get("owned", {})))
+            address, instance = _address(said.get("address")), str(said.get("instance", ""))
+            return cls(address, int(said.get("epoch", 0)), _partitions(said.get("owned", {})), instance)
         except (ValueError, TypeError, AttributeError):
             return cls()
 
@@ -87,11 +93,15 @@ class Assignor:
     def __repr__(self) -> str:
         return f"<Assignor epoch {self.map.epoch}, {len(self._owned)} of {len(self.map.owners)} partitions>"
 
+    @property
+    def own(self) -> MemberData:
+        """What this member says of itself."""
+        return MemberData(self._address, self.map.epoch, self._owned, INSTANCE)
+
     # ---- what aiokafka calls
 
     def metadata(self, topics: Iterable[str]) -> ConsumerProtocolMemberMetadata:
-        data = MemberData(self._address, self.map.epoch, self._owned)
-        return ConsumerProtocolMemberMetadata(_PROTOCOL_VERSION, sorted(topics), data.encode())
+        return ConsumerProtocolMemberMetadata(_PROTOCOL_VERSION, sorted(topics), self.own.encode())
 
     def assign(
         self, cluster: ClusterMetadata, members: Mapping[str, ConsumerProtocolMemberMetadata]

@@ -24,6 +24,7 @@ from proxy.kafka import internals
 from proxy.kafka.assignor import Assignor
 from proxy.kafka.connection import KafkaSettings
 from proxy.kafka.fetching import Fetching
+from proxy.kafka.predecessor import dismiss
 from proxy.observe.logs import logger
 from proxy.record import Fetched, Partition
 from proxy.seams import Committed, GroupListener
@@ -61,6 +62,7 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka i
         self._held: set[TopicPartition] = set()  # paused by us until `on_assigned` is over
         self._settled = False
         self._left = False
+        self._own = assignor.own
         assignor.on_assigned = self._hold
         self._consumer = settings.member(group, assignor)
         self._fetching = Fetching(self._consumer)
@@ -78,6 +80,8 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka i
         except BaseException:
             await self.leave()
             raise
+        if self._own.address is not None:
+            await dismiss(internals.client_of(self._consumer), self._group, self._own)
         internals.watch_session(self._consumer, self._heard)
         self.subscribe(topics)
 

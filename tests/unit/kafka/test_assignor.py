@@ -33,7 +33,7 @@ def _rebalance(members: dict[str, Assignor]) -> None:
         each.on_assignment(ConsumerProtocolMemberAssignment.decode(written[name].encode()))
 
 
-@given(st.builds(MemberData, addresses, st.integers(0, 2**53), st.frozensets(partitions)))
+@given(st.builds(MemberData, addresses, st.integers(0, 2**53), st.frozensets(partitions), names))
 def test_member_data_comes_back(data: MemberData) -> None:
     assert MemberData.decode(data.encode()) == data
 
@@ -57,7 +57,7 @@ json = st.recursive(
 
 
 @given(
-    st.fixed_dictionaries({}, optional=dict.fromkeys(("address", "epoch", "owned", "owners", "members", "more"), json))
+    st.fixed_dictionaries({}, optional=dict.fromkeys(("address", "epoch", "owned", "owners", "members", "instance", "more"), json))
 )
 def test_no_json_of_another_member_breaks_the_leader(said: dict[str, object]) -> None:
     data = b"\x01" + orjson.dumps(said)

@@ -25,7 +25,8 @@ def sealed(*payloads: bytes) -> list[bytes]:
 
 @given(st.lists(st.binary(max_size=50)), st.lists(st.integers(0, 400)))
 def test_frames_come_out_as_they_went_in_however_they_are_cut(payloads: list[bytes], cuts: list[int]) -> None:
-    data, receiving, got = b"".join(sealed(*payloads)), opener(), []
+    data, receiving = b"".join(sealed(*payloads)), opener()
+    got: list[bytes] = []
     edges = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]
     for start, end in pairwise(edges):
         got += receiving.feed(data[start:end])
