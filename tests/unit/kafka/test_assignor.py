@@ -57,7 +57,9 @@ json = st.recursive(
 
 
 @given(
-    st.fixed_dictionaries({}, optional=dict.fromkeys(("address", "epoch", "owned", "owners", "members", "instance", "more"), json))
+    st.fixed_dictionaries(
+        {}, optional=dict.fromkeys(("address", "epoch", "owned", "owners", "members", "instance", "more"), json)
+    )
 )
 def test_no_json_of_another_member_breaks_the_leader(said: dict[str, object]) -> None:
     data = b"\x01" + orjson.dumps(said)
