@@ -149,17 +149,13 @@ async def test_the_members_of_a_group_are_told_of_as_one_group(bridge: StartBrid
     peer = {"listen": f"127.0.0.1:{free_port()}", "secret": "a secret of peers alone"}
     running = await bridge(config(kafka, consume("GET /r", name, group=name), peer=peer), workers=2)
 
-    async def owned() -> list[int]:
-        async with client(running.admin_url) as admin:
-            groups = (await admin.get("/admin/groups")).json()["groups"]
-        return sorted(each["partition"] for group in groups for each in group["partitions"])
+    async def have_one_partition_each() -> bool:
+        return all(f'"worker":{worker},"group":"{name}","count":1' in running.log for worker in (0, 1))
 
-    async def are_all_owned() -> bool:
-        return await owned() == [0, 1]
-
-    await until(are_all_owned, within_s=20)
+    await until(have_one_partition_each, within_s=20)
     async with client(running.admin_url) as admin:
         (group,) = (await admin.get("/admin/groups")).json()["groups"]
+    assert sorted(each["partition"] for each in group["partitions"]) == [0, 1]
     assert (group["group"], group["is_joined"]) == (name, True)
     assert await running.stop() == 0
 
