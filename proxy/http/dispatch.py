@@ -5,6 +5,7 @@ One place renders errors (STYLE, "Raise; one place answers"); one place counts a
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from math import ceil
 
 from proxy.clock import now_s
 from proxy.errors import NotNow, ProxyError
@@ -46,6 +47,7 @@ class Dispatcher:
             exchange.metrics = endpoint.metrics
             name = endpoint.name
             await endpoint.handle(exchange)
+            self._pace.served()
         except ProxyError as error:
             await self._refuse(exchange, error, name)
         except ClientGone:
@@ -57,12 +59,18 @@ class Dispatcher:
     async def _refuse(self, exchange: Exchange, error: ProxyError, name: str) -> None:
         if isinstance(error, NotNow) and error.limit:
             self._note(error, name, exchange.metrics)
-            exchange.connection.rest(self._pace.rest_s(now_s()))
+            self._hold_off(exchange, error)
         if not exchange.status:
             await exchange.refuse(error)
             return
         # The answer had begun: it can only be broken off, which uvicorn does with an answer left incomplete.
         log.warning("answer_broken_off", route=name, request_id=exchange.request_id, code=error.code)
+
+    def _hold_off(self, exchange: Exchange, error: NotNow) -> None:
+        rest_s = self._pace.rest_s(now_s())
+        if rest_s:
+            exchange.connection.rest(rest_s)
+            error.retry_after_s = max(error.retry_after_s or 0, ceil(rest_s))
 
     def _note(self, error: NotNow, name: str, metrics: RouteMetrics | None) -> None:
         if metrics is not None:

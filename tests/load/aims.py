@@ -12,10 +12,13 @@ OVER_MINIMAL = 1.25
 OVER_GO = {"64": 1.5, "256": 2.0}  # by connections
 OVER_GO_BATCH = 2.0
 OVER_GO_READING = 2.0
+LOST_TO_OVERLOAD = 0.1  # of the peak, at three times its load
+MEMORY_GROWTH = 1.1  # from the beginning of an overload to its end
 START_S = 1.0
 IDLE_MB = 90.0
 GROWTH = 1.1  # what a thousand routes may cost more than one: the noise of a round, nothing that grows
 
+OVERLOADS = {"in_flight": "the peak", "rate": "what the rate allows"}  # what is offered three times of
 FORMS = {"array": "a JSON array", "ndjson": "NDJSON"}  # of many records in one request
 
 Results = dict[str, Any]
@@ -44,7 +47,8 @@ class Aim:
 
 def aims(results: Results) -> list[Aim]:
     """One for each aim whose both sides were measured."""
-    found = [*_produce(results.get("produce", {})), *_batch(results.get("batch", {})), *_reading(results)]
+    found = [*_produce(results.get("produce", {})), *_batch(results.get("batch", {}))]
+    found += [*_overload(results.get("overload", {})), *_reading(results)]
     return [*found, *_start(results.get("start", {})), *_routes(results.get("routes", {}))]
 
 
@@ -70,6 +74,24 @@ def _produce(by_connections: Results) -> Iterator[Aim]:
 def _batch(by_form: Results) -> Iterator[Aim]:
     for form, rounds in by_form.items():
         yield from _cost(f"many records as {FORMS[form]}", OVER_GO_BATCH, "(c)", ratio(rounds, "bridge", "go"))
+
+
+def _overload(by_limit: Results) -> Iterator[Aim]:
+    for limit, rounds in by_limit.items():
+        if bridge := rounds.get("bridge"):
+            lost = 1 - median(one["share"] for one in bridge)
+            remark = (
+                f"by its CPU-seconds {1 - median(by_cpu(one) for one in bridge):.2f}" if limit == "in_flight" else ""
+            )
+            yield Aim(f"share of {OVERLOADS[limit]} lost at 3 times its load", LOST_TO_OVERLOAD, lost, remark=remark)
+            grown = max(one["rss_after_mb"] / one["rss_before_mb"] for one in bridge)
+            yield Aim(f"memory at the end of that ({limit})", MEMORY_GROWTH, grown, "×", "the beginning")
+
+
+def by_cpu(flood: dict[str, Any]) -> float:
+    """Which share of the peak one CPU-second of the bridge still serves: what else the machine does shows less."""
+    share: float = flood["peak"]["cpu_s_per_10k"] / flood["cpu_s_per_10k"]
+    return share
 
 
 def connections_as_text(count: str) -> str:

@@ -27,13 +27,14 @@ from tests.load.aims import aims
 from tests.load.candidates import build_go
 from tests.load.plan import QUICK, SECTIONS, Plan
 from tests.load.report import report
-from tests.load.sections import batch, drain, produce, routes, sse, start
+from tests.load.sections import batch, drain, overload, produce, routes, sse, start
 from tests.load.session import Session
 from tests.load.topics import Topics, broker
 
 MEASURES: Mapping[str, Callable[[Session], Awaitable[dict[str, Any]]]] = {
     "produce": produce.measure,
     "batch": batch.measure,
+    "overload": overload.measure,
     "drain": drain.measure,
     "sse": sse.measure,
     "start": start.measure,

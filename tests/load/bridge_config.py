@@ -10,12 +10,13 @@ from tests.load.candidates import STOCK
 Route = Mapping[str, Any]
 
 
-def write(path: Path, bootstrap: str, routes: Iterable[Route]) -> Path:
-    """A complete file. All else is at its default: limits, metrics and request ids are on."""
+def write(path: Path, bootstrap: str, routes: Iterable[Route], limits: Mapping[str, Any] | None = None) -> Path:
+    """A complete file. All else is at its default: other limits, metrics and request ids are on."""
     file = {
         "kafka": {"bootstrap_servers": bootstrap},
         "auth": "none",
         "drain": {"delay_ms": 0},  # there is no load balancer to wait for when a round is over
+        "limits": limits or {},
         "routes": list(routes),
     }
     path.write_text(json.dumps(file, indent=1))

@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass
 
-SECTIONS = ("produce", "batch", "drain", "sse", "start", "routes")
+SECTIONS = ("produce", "batch", "overload", "drain", "sse", "start", "routes")
 WAYS = ("position", "group")  # to drain: the client keeps its place, or a group's acks do
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The full run: about six minutes on two cores."""
+    """The full run: about seven minutes on two cores."""
 
     sections: tuple[str, ...] = SECTIONS
     connections: tuple[int, ...] = (1, 64, 256)
@@ -17,6 +17,11 @@ class Plan:
     window_s: float = 2.0
     batch_connections: int = 16
     batch_rounds: int = 4
+    overload_in_flight: int = 256  # what the bridge is told to take at one time, and what makes its peak
+    overload_connections: int = 2_048
+    overload_factor: float = 3.0  # times the peak is offered
+    overload_rounds: int = 3
+    overload_window_s: float = 4.0
     drain_records: int = 200_000
     drain_rounds: int = 3
     sse_clients: int = 100
@@ -33,6 +38,8 @@ QUICK = Plan(
     warmup_s=0.2,
     window_s=0.7,
     batch_rounds=2,
+    overload_rounds=1,
+    overload_window_s=2.0,
     drain_records=50_000,
     drain_rounds=1,
     sse_events=100,

@@ -1,9 +1,10 @@
 """The tables, for a terminal of 100 columns. Pure."""
 
 from collections.abc import Sequence
+from statistics import median
 from typing import Any
 
-from tests.load.aims import FORMS, aims, connections_as_text, ratio
+from tests.load.aims import FORMS, aims, by_cpu, connections_as_text, ratio
 from tests.load.loader.payload import RECORDS
 from tests.load.plan import WAYS, Plan
 from tests.load.stats import Spread
@@ -38,6 +39,8 @@ def report(results: Results, plan: Plan, go_missing: str | None, failures: Seque
         lines += _produce(connections, rounds, plan) if rounds else []
     for form, rounds in results.get("batch", {}).items():
         lines += _batch(form, rounds, plan) if rounds else []
+    for limit, rounds in results.get("overload", {}).items():
+        lines += _overload(limit, rounds["bridge"], plan) if rounds else []
     if rounds := results.get("drain"):
         lines += _drain(rounds, plan)
     if rounds := results.get("sse"):
@@ -117,6 +120,34 @@ def _batch(form: str, results: Results, plan: Plan) -> list[str]:
         for name, rounds in results.items()
     ]
     return table(title, ("", "records/s", "p50 ms", "p99 ms", CPU + " records", "× (c)"), rows)
+
+
+OVERLOAD_TITLES = {
+    "in_flight": "{factor:g} times the peak of {in_flight} connections, `in_flight: {in_flight}`",
+    "rate": "{factor:g} times a rate that the file allows",
+}
+
+
+def _overload(limit: str, rounds: Rounds, plan: Plan) -> list[str]:
+    """The peak, where it was measured, and below it what was offered beyond: those admitted, then those refused."""
+    title = OVERLOAD_TITLES[limit].format(factor=plan.overload_factor, in_flight=plan.overload_in_flight)
+    peaks = [one["peak"] for one in rounds if "peak" in one]
+    rows = []
+    if peaks:
+        rows.append(("the peak", spread(peaks, "per_s", 0), middle(peaks, "p50_ms"), middle(peaks, "p99_ms"), "–", "–"))
+    shares = f"{median(one['share'] for one in rounds):.2f}"
+    by_cpus = f"{median(by_cpu(one) for one in rounds):.2f}" if peaks else "–"
+    rows.append(
+        ("admitted", spread(rounds, "per_s", 0), middle(rounds, "p50_ms"), middle(rounds, "p99_ms"), shares, by_cpus)
+    )
+    refused = [one for one in rounds if one["refused_p50_ms"] is not None]
+    if refused:
+        middles = (middle(refused, "refused_p50_ms"), middle(refused, "refused_p99_ms"))
+        rows.append(("refused", spread(refused, "refused_per_s", 0), *middles, "–", "–"))
+    memory = f"RSS {middle(rounds, 'rss_before_mb')} MB, and {middle(rounds, 'rss_after_mb')} MB at the end"
+    head = ("", "answers/s", "p50 ms", "p99 ms", "share", "by CPU")
+    connections = f"{plan.overload_connections:,} connections; {memory}"
+    return table(f"{title}\n({plan.overload_rounds} rounds of {plan.overload_window_s:g} s, {connections})", head, rows)
 
 
 def _drain(results: Results, plan: Plan) -> list[str]:

@@ -60,9 +60,9 @@ class Session:
     def log(self, candidate: Candidate) -> Path:
         return self.directory / f"{candidate.name}.log"
 
-    def write_config(self, name: str, routes: Sequence[bridge_config.Route]) -> Path:
+    def write_config(self, name: str, routes: Sequence[bridge_config.Route], **limits: Any) -> Path:
         """A configuration file for the bridge."""
-        return bridge_config.write(self.directory / f"{name}.yaml", self.topics.bootstrap, routes)
+        return bridge_config.write(self.directory / f"{name}.yaml", self.topics.bootstrap, routes, limits)
 
     async def load(self, server: Server, job: str, **details: Any) -> Round:
         """Have a loader process do one job. Raises NoFigure."""
@@ -82,22 +82,22 @@ class Session:
         return measured
 
     async def post(self, candidate: Candidate, server: Server, connections: int, payload: Payload = ONE) -> Round:
+        """One round of POSTs, each connection's next when it has the answer to its last. Raises NoFigure."""
+        times = {"warmup_s": self.plan.warmup_s, "window_s": self.plan.window_s}
+        return await self.post_by(candidate, server, "closed_loop", payload, connections=connections, **times)
+
+    async def post_by(
+        self, candidate: Candidate, server: Server, job: str, payload: Payload = ONE, **details: Any
+    ) -> Round:
         """One round of POSTs; afterwards the topic must have as many more records as were answered.
 
         Raises:
             NoFigure: an answer had another status, a connection broke, or the records are not all there.
         """
         before = await self._written(candidate)
-        measured = await self.load(
-            server,
-            "closed_loop",
-            path=candidate.path,
-            payload=payload.name,
-            expected_status=payload.status or candidate.status,
-            connections=connections,
-            warmup_s=self.plan.warmup_s,
-            window_s=self.plan.window_s,
-        )
+        status = payload.status or candidate.status
+        details |= {"path": candidate.path, "payload": payload.name, "expected_status": status}
+        measured = await self.load(server, job, **details)
         expected = measured["answers_in_all"] * payload.records if candidate.topic else 0
         if wrong := what_is_wrong(measured, expected, await self._written(candidate) - before):
             raise NoFigure(wrong)

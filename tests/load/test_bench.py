@@ -20,6 +20,10 @@ SHORT = Plan(
     window_s=0.2,
     batch_connections=4,
     batch_rounds=1,
+    overload_in_flight=4,
+    overload_connections=32,
+    overload_rounds=1,
+    overload_window_s=0.3,
     drain_records=3_000,
     drain_rounds=1,
     sse_clients=5,
@@ -45,6 +49,10 @@ async def test_every_candidate_gives_every_figure(kafka: Kafka, tmp_path: Path) 
     assert [set(rounds) for rounds in results["produce"].values()] == [{"bridge", "bare", "minimal", "go"}] * 2
     assert {form: set(rounds) for form, rounds in results["batch"].items()} == {
         form: {"bridge", "go"} for form in FORMS
+    }
+    assert {limit: set(rounds) for limit, rounds in results["overload"].items()} == {
+        "in_flight": {"bridge"},
+        "rate": {"bridge"},
     }
     assert set(results["drain"]) == {f"{name}-{way}" for name in ("bridge", "go") for way in WAYS}
     assert {name: rounds[0]["delivered_share"] for name, rounds in results["sse"].items()} == {"bridge": 1, "go": 1}

@@ -13,9 +13,10 @@ import uvloop
 from tests.load.loader.closed_loop import closed_loop
 from tests.load.loader.drain import drain
 from tests.load.loader.http1 import WrongAnswer
+from tests.load.loader.open_loop import open_loop
 from tests.load.loader.payload import PAYLOADS
 from tests.load.loader.stream import stream
-from tests.load.usage import cpu_s
+from tests.load.usage import cpu_s, memory
 
 
 async def do(job: str, pid: int, **details: Any) -> dict[str, Any]:
@@ -25,6 +26,9 @@ async def do(job: str, pid: int, **details: Any) -> dict[str, Any]:
         case "closed_loop":
             requests = PAYLOADS[details.pop("payload")](details.pop("path"))
             return await closed_loop(requests=requests, cpu_s=server_cpu_s, **details)
+        case "open_loop":
+            requests = PAYLOADS[details.pop("payload")](details.pop("path"))
+            return await open_loop(requests=requests, cpu_s=server_cpu_s, rss_mb=lambda: memory(pid).rss_mb, **details)
         case "drain":
             return await drain(cpu_s=server_cpu_s, **details)
         case "stream":

@@ -194,7 +194,7 @@ async def test_a_connection_that_goes_on_asking_rests_and_another_does_not() -> 
     loop = asyncio.get_running_loop()
     file = config(own={"client": "1/h", "by": "{header.x-key}"})
     bridge = Counting(file)
-    bridge.app = Dispatcher(bridge.table(file), bridge.metrics, Pace(per_s=4, at_once=2))
+    bridge.app = Dispatcher(bridge.table(file), bridge.metrics, Pace(per_s=4, least_per_s=4, at_once=2))
     async with served(bridge.app) as port:
         hasty, calm = await Client.connect(port), await Client.connect(port)
         assert await statuses(hasty, 4) == [201, 429, 429, 429]

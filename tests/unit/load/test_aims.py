@@ -31,12 +31,21 @@ def _start(seconds: float, rss_mb: float) -> list[dict[str, Any]]:
     return [{"started_s": seconds, "rss_mb": rss_mb, "pss_mb": rss_mb / 2}]
 
 
+def _flood(share: float, grown: float, **more: Any) -> list[dict[str, Any]]:
+    flood = _cost(0.4)[0] | {"share": share, "refused_per_s": 9_000.4, "refused_p50_ms": 1.0, "refused_p99_ms": 2.0}
+    return [flood | {"rss_before_mb": 80.0, "rss_after_mb": 80.0 * grown} | more]
+
+
 RESULTS = {
     "produce": {
         "1": {"bridge": _cost(2.5), "bare": _cost(0.2), "minimal": _cost(2.0)},
         "64": {"bridge": _cost(0.4, 0.5), "bare": _cost(0.2, 0.2), "minimal": _cost(0.3, 0.3), "go": _cost(0.3, 0.3)},
     },
     "batch": {"array": {"bridge": _cost(0.1), "go": _cost(0.05)}, "ndjson": {"bridge": _cost(0.1)}},
+    "overload": {
+        "in_flight": {"bridge": _flood(0.95, 1.0, peak=_cost(0.3)[0])},
+        "rate": {"bridge": _flood(0.8, 1.25)},
+    },
     "drain": {"bridge-position": _cost(0.05), "go-position": _cost(0.02), "bridge-group": _cost(0.06)},
     "sse": {"bridge": _cost(0.3), "go": _cost(0.3)},
     "start": {"bridge": _start(0.7, 95.0), "go": _start(0.02, 11.0)},
@@ -50,6 +59,10 @@ def test_each_aim_of_which_both_sides_were_measured_has_its_line() -> None:
         "aim ≤ 1.25× (b), POST at 64 connections: 1.5× MISSED (round by round 1.50×)",
         "aim ≤ 1.5× (c), POST at 64 connections: 1.5× ok (round by round 1.50×; stretch 1.25×: not reached)",
         "aim ≤ 2× (c), many records as a JSON array: 2× ok (round by round 2.00×; stretch 1.25×: not reached)",
+        "aim ≤ 0.1, share of the peak lost at 3 times its load: 0.05 ok (by its CPU-seconds 0.25)",
+        "aim ≤ 1.1× the beginning, memory at the end of that (in_flight): 1× ok",
+        "aim ≤ 0.1, share of what the rate allows lost at 3 times its load: 0.2 MISSED",
+        "aim ≤ 1.1× the beginning, memory at the end of that (rate): 1.25× MISSED",
         "aim ≤ 2× (c), drain without a group: 2.5× MISSED (round by round 2.50×; stretch 1.25×: not reached)",
         "aim ≤ 2× (c), SSE: 1× ok (round by round 1.00×; stretch 1.25×: reached)",
         "aim ≤ 0, share of SSE events not delivered: 0 ok",
