@@ -370,8 +370,14 @@ def when_sender_ends(producer: AIOKafkaProducer, tell: Callable[[], None]) -> No
 
 
 def fail_pending(producer: AIOKafkaProducer) -> None:
-    """Fail every batch it has. aiokafka does so when its sender fails, and not when that was cancelled."""
-    producer._message_accumulator.fail_all(ProducerClosed())
+    """Fail every batch it has. aiokafka does so when its sender fails, and not when that was cancelled.
+
+    A batch that was to be tried again is no longer in flight for aiokafka, but takes itself off that list when it ends.
+    """
+    accumulator = producer._message_accumulator
+    for queued in accumulator._batches.values():
+        accumulator._pending_batches.update(queued)
+    accumulator.fail_all(ProducerClosed())
 
 
 async def kill(producer: AIOKafkaProducer) -> None:
@@ -383,7 +389,7 @@ async def kill(producer: AIOKafkaProducer) -> None:
         task.cancel()
     for connection in list(producer.client._conns.values()):
         connection.close()
-    producer._message_accumulator.fail_all(ProducerClosed())
+    fail_pending(producer)
     with contextlib.suppress(Exception):
         async with asyncio.timeout(1.0):
             await producer.client.close()
