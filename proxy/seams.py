@@ -152,6 +152,16 @@ class GroupMember(Protocol):
         """One past the last record readers may see, as of the last fetch; None while unknown."""
         ...
 
+    async def bounds(self, partitions: Sequence[Partition], deadline: Deadline) -> Mapping[Partition, tuple[int, int]]:
+        """For each partition, ours or not, (first offset in the log, end offset). Raises KafkaAway."""
+        ...
+
+    async def first_since(
+        self, partitions: Sequence[Partition], time_ms: int, deadline: Deadline
+    ) -> Mapping[Partition, int]:
+        """For each the first offset of that time or later; left out where there is none. Raises KafkaAway."""
+        ...
+
     async def close(self) -> None:
         """Leave the group, end the fetch in progress, close the connections. Bounded, repeatable."""
         ...
@@ -181,6 +191,20 @@ class Tail(Protocol):
         ...
 
     async def close(self) -> None: ...
+
+
+class Marks(Protocol):
+    """Commits of groups that have no members: notes that last for about a week (`kafka/marks.py`)."""
+
+    async def read(
+        self, group: str, partitions: Iterable[Partition], deadline: Deadline
+    ) -> Mapping[Partition, Committed]:
+        """Partitions without a commit are left out. Raises KafkaAway, KafkaForbids."""
+        ...
+
+    async def write(self, group: str, commits: Mapping[Partition, Committed], deadline: Deadline) -> None:
+        """Raises KafkaAway (they may be written all the same), KafkaForbids."""
+        ...
 
 
 class PeerLink(Protocol):

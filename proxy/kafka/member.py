@@ -113,6 +113,16 @@ class Member:
     def end_offset(self, partition: Partition) -> int | None:
         return None if self._membership is None else self._membership.end_offset(partition)
 
+    async def bounds(self, partitions: Sequence[Partition], deadline: Deadline) -> Mapping[Partition, tuple[int, int]]:
+        """See `seams.GroupMember.bounds`."""
+        return await self._joined().bounds(partitions, deadline)
+
+    async def first_since(
+        self, partitions: Sequence[Partition], time_ms: int, deadline: Deadline
+    ) -> Mapping[Partition, int]:
+        """See `seams.GroupMember.first_since`."""
+        return await self._joined().first_since(partitions, time_ms, deadline)
+
     async def close(self) -> None:
         """See `seams.GroupMember.close`. The listener hears nothing of it."""
         self._closed = True

@@ -20,7 +20,7 @@ from aiokafka.structs import TopicPartition
 
 from proxy.clock import Deadline, now_s
 from proxy.errors import KafkaAway, KafkaForbids, LeaseMoved, ProxyError
-from proxy.kafka import internals
+from proxy.kafka import internals, offsets
 from proxy.kafka.assignor import Assignor
 from proxy.kafka.connection import KafkaSettings
 from proxy.kafka.fetching import Fetching
@@ -141,15 +141,23 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka i
     def end_offset(self, partition: Partition) -> int | None:
         return internals.stable_end(self._consumer, TopicPartition(*partition))
 
+    async def bounds(self, partitions: Iterable[Partition], deadline: Deadline) -> Mapping[Partition, tuple[int, int]]:
+        return await offsets.bounds(self._consumer, partitions, deadline)
+
+    async def first_since(
+        self, partitions: Iterable[Partition], time_ms: int, deadline: Deadline
+    ) -> Mapping[Partition, int]:
+        return await offsets.first_since(self._consumer, partitions, time_ms, deadline)
+
     # ---- commits
 
     async def commit(self, commits: Mapping[Partition, Committed]) -> None:
         """See `seams.GroupMember.commit`."""
         if not commits.keys() <= self.mine:
             raise LeaseMoved("The partition now belongs to another member of the group. Poll again.")
-        offsets = {TopicPartition(*p): (commit.offset, commit.metadata) for p, commit in commits.items()}
+        said = {TopicPartition(*p): (commit.offset, commit.metadata) for p, commit in commits.items()}
         try:
-            await internals.commit_once(self._consumer, offsets)
+            await internals.commit_once(self._consumer, said)
         except (kafka.KafkaError, OSError, TimeoutError) as exc:
             raises, reason = _COMMIT_ERRORS.get(type(exc), (KafkaAway, "Kafka cannot be reached, or not in time"))
             log.warning("commit_failed", group=self._group, reason=reason, error=repr(exc))

@@ -14,7 +14,7 @@ from aiokafka.structs import TopicPartition
 
 from proxy.clock import Deadline
 from proxy.errors import Gone, KafkaAway
-from proxy.kafka import internals
+from proxy.kafka import internals, offsets
 from proxy.kafka.connection import KafkaSettings
 from proxy.kafka.fetching import Fetching
 from proxy.observe.logs import logger
@@ -82,15 +82,7 @@ class Tail:
 
     async def bounds(self, partitions: Sequence[Partition], deadline: Deadline) -> Mapping[Partition, tuple[int, int]]:
         """See `seams.Tail.bounds`."""
-        asked = [TopicPartition(*partition) for partition in partitions]
-        try:
-            async with asyncio.timeout(deadline.remaining_s()):
-                consumer = await self._connected(deadline.remaining_s())
-                begins = await consumer.beginning_offsets(asked)
-                ends = await consumer.end_offsets(asked)
-        except (kafka.KafkaError, OSError, TimeoutError) as exc:
-            raise KafkaAway("Kafka did not say where the topic begins and ends. Try again.") from exc
-        return {Partition(*tp): (begins[tp], ends[tp]) for tp in asked}
+        return await offsets.bounds(await self._connected(deadline.remaining_s()), partitions, deadline)
 
     async def close(self) -> None:
         """Bounded, repeatable; `open` connects again."""

@@ -3,14 +3,18 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from typing import Any
 
+from proxy.clock import Deadline
+from proxy.clock import Deadline
 from proxy.consume.books import Budget
 from proxy.consume.group import GroupSession
 from proxy.consume.settings import GroupSettings
+from proxy.consume.terms import PLAIN
 from proxy.consume.token import Signer
 from proxy.errors import ProxyError
-from proxy.record import Fetched, Partition
+from proxy.record import Fetched, Partition, Receipt, Record
 from proxy.seams import Committed, GroupListener, GroupMap
 from tests.unit.consume.records import ORDERS, read
 from tests.unit.consume.virtual import virtual_now
@@ -136,16 +140,59 @@ class ScriptedMember:
         log = self.broker.logs[partition]
         return log[-1].offset + 1 if log else 0
 
+    async def bounds(self, partitions: Sequence[Partition], deadline: Deadline) -> Mapping[Partition, tuple[int, int]]:
+        return {p: (log[0].offset if (log := self.broker.logs[p]) else 0, self.end_offset(p) or 0) for p in partitions}
+
+    async def first_since(
+        self, partitions: Sequence[Partition], time_ms: int, deadline: Deadline
+    ) -> Mapping[Partition, int]:
+        found = {p: [r.offset for r in self.broker.logs[p] if r.timestamp >= time_ms] for p in partitions}
+        return {partition: offsets[0] for partition, offsets in found.items() if offsets}
+
     async def close(self) -> None:
         self.closed.set()
         self.broker.arrived.set()
 
 
+class ScriptedTopic:
+    """Where dead letters are written to (`seams.Submitter`)."""
+
+    def __init__(self) -> None:
+        self.letters: list[Record] = []
+        self.errors: list[ProxyError] = []  # for the next records
+        self.gate: asyncio.Event | None = None  # writes wait for it
+
+    async def submit(self, record: Record, deadline: Deadline) -> Receipt:
+        outcome = (await self.submit_many([record], deadline))[0]
+        if isinstance(outcome, ProxyError):
+            raise outcome
+        return outcome
+
+    async def submit_many(self, records: Sequence[Record], deadline: Deadline) -> Sequence[Receipt | ProxyError]:
+        if self.gate is not None:
+            await self.gate.wait()
+        return [self._written(record) for record in records]
+
+    def _written(self, record: Record) -> Receipt | ProxyError:
+        if self.errors:
+            return self.errors.pop(0)
+        self.letters.append(record)
+        return Receipt(record.topic, 0, len(self.letters) - 1, 0)
+
+
 @asynccontextmanager
-async def session_on(broker: ScriptedBroker, *, crashes: bool = False, **settings: Any) -> AsyncIterator[GroupSession]:
-    """A running session. At the end it is closed, or, where it `crashes`, gone without a word."""
+async def session_on(
+    broker: ScriptedBroker, *, crashes: bool = False, dead: ScriptedTopic | None = None, **settings: Any
+) -> AsyncIterator[GroupSession]:
+    """A running session. At the end it is closed, or, where it `crashes`, gone without a word.
+
+    `dead` takes its dead letters.
+    """
+    if dead is not None:
+        terms = replace(settings.get("terms", PLAIN), buries=True)
+        settings = {**settings, "dead_letter": "orders.dead", "terms": terms}
     chosen = GroupSettings("pricing", ("orders",), **{"budget": Budget(records=1_000), **settings})
-    session = GroupSession(chosen, broker.new_member, SIGNER, now=virtual_now)
+    session = GroupSession(chosen, broker.new_member, SIGNER, now=virtual_now, submitter=dead)
     task = asyncio.create_task(session.run())
     try:
         yield session
