@@ -19,7 +19,7 @@ from proxy import status
 from proxy.admin.app import admin_app
 from proxy.admin.operations import Dependency, GroupState, RouteState
 from proxy.config.mistake import ConfigMistakes
-from proxy.config.model import Config, Peer
+from proxy.config.model import RESTART_NEEDED, Config, Peer
 from proxy.consume.catchup import CatchUp
 from proxy.consume.feed import Feed
 from proxy.consume.group import GroupSession
@@ -42,8 +42,6 @@ from proxy.peers.network import Network
 from proxy.produce.submitter import ProduceQueues
 from proxy.routes.table import RouteTable
 from proxy.seams import GroupMember
-
-RESTART_NEEDED = ("kafka", "server", "admin", "peer", "secret", "topics")  # sections that a reload leaves alone
 
 log = logs.logger("app")
 
@@ -132,14 +130,7 @@ class Bridge:
 
     async def reload(self) -> Sequence[str]:
         """See `Operations.reload`. Requests in flight finish under the routes they came in under."""
-        try:
-            new = self._reread()
-        except ConfigMistakes as exc:
-            log.warning("reload_refused", mistakes=len(exc.mistakes))
-            for mistake in exc.mistakes:
-                line = f"mistake {mistake}"  # as the event: no two are the same, so none is held back as a repeat
-                log.warning(line)
-            raise
+        new = self._reread()
         old, self._config = self._config, new
         self._topics.watch(all_topics(new))
         self._queues.hash_of = key_hashes(new, HASHES)

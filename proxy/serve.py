@@ -16,6 +16,8 @@ from proxy.config.mistake import ConfigMistakes
 from proxy.config.model import Config
 from proxy.observe import logs
 
+log = logs.logger("server")
+
 
 @dataclass(frozen=True, slots=True)
 class Overrides:
@@ -59,13 +61,25 @@ def _run_alone(config: Config, path: Path, overrides: Overrides) -> int:
         listen(config.admin.host, config.admin.port) as admin,
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):
-        return runner.run(run_alone(config, lambda: overrides.load(path), public, admin))
+        return runner.run(run_alone(config, lambda: _reread(path, overrides), public, admin))
 
 
 def _run_workers(config: Config, path: Path, overrides: Overrides) -> int:
     from proxy.workers.supervisor import run
 
-    return run(config, lambda: overrides.load(path))
+    return run(config, lambda: _reread(path, overrides))
+
+
+def _reread(path: Path, overrides: Overrides) -> Config:
+    """For a reload. What is wrong with the file is in the log too, for whoever asked by a signal."""
+    try:
+        return overrides.load(path)
+    except ConfigMistakes as exc:
+        log.warning("reload_refused", mistakes=len(exc.mistakes))
+        for mistake in exc.mistakes:
+            line = f"mistake {mistake}"  # as the event: no two are the same, so none is held back as a repeat
+            log.warning(line)
+        raise
 
 
 def _said(**values: object) -> dict[str, object]:

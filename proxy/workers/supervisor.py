@@ -152,14 +152,7 @@ class Supervisor:
     async def reload(self) -> Sequence[str]:
         """See `Fleet`. The file is read once, here, so that all workers have the same."""
         async with self._reloading:
-            try:
-                new = self._reread()
-            except ConfigMistakes as exc:
-                log.warning("reload_refused", mistakes=len(exc.mistakes))
-                for mistake in exc.mistakes:
-                    line = f"mistake {mistake}"  # as the event: no two are the same, so none is held back as a repeat
-                    log.warning(line)
-                raise
+            new = self._reread()
             self._config = self._config.reloaded(new)  # first: a worker that starts now begins with it
             logs.configure(new.observe.log_format, new.observe.log_level)
             told = await asyncio.gather(*(self._reload_one(slot, new) for slot in self._slots))
