@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import Any
 
 from proxy.clock import Deadline
-from proxy.clock import Deadline
 from proxy.consume.books import Budget
 from proxy.consume.group import GroupSession
 from proxy.consume.settings import GroupSettings
