@@ -133,7 +133,7 @@ class Services:
         is_auto, values_only = consume.ack == "auto", consume.shape == "values"
         poll = GroupPoll(session, is_auto, values_only, metrics, self.drain)
         stream = GroupStreaming(session, is_auto, values_only, consume.heartbeat_ms / 1000, metrics, self.drain)
-        return ConsumeEndpoint(poll, stream, self.bounds.streams)
+        return ConsumeEndpoint(poll, stream, self.bounds.streams, takes_acks=not is_auto)
 
     def _feed(self, consume: Consume, metrics: RouteMetrics) -> ConsumeEndpoint:
         feed, values_only = self.feeds.get(frozenset(consume.topics)), consume.shape == "values"

@@ -62,6 +62,11 @@ def _group_state(state: handout.GroupState) -> GroupState:
         is_joined=state.is_joined,
         is_fenced=state.is_fenced,
         trouble=state.trouble,
+        rejected=state.rejected,
+        discarded=state.discarded,
+        dead_letters=state.dead_letters,
+        renewed=state.renewed,
+        dead_waiting=state.dead,
     )
 
 
@@ -78,6 +83,11 @@ def group_samples(states: Sequence[GroupState]) -> Iterator[Sample]:
         yield Sample("stepbridge_group_leases_out", group, state.leases_out)
         yield Sample("stepbridge_group_waiting", group, state.waiting)
         yield Sample("stepbridge_group_redeliveries_total", group, state.redeliveries)
+        yield Sample("stepbridge_group_rejected_total", group, state.rejected)
+        yield Sample("stepbridge_group_discarded_total", group, state.discarded)
+        yield Sample("stepbridge_group_dead_letters_total", group, state.dead_letters)
+        yield Sample("stepbridge_group_dead_waiting", group, state.dead_waiting)
+        yield Sample("stepbridge_group_renewed_total", group, state.renewed)
         for each in state.partitions:
             if each.lag is not None:
                 labels = {**group, "topic": each.topic, "partition": str(each.partition)}

@@ -78,12 +78,26 @@ _SCHEMAS: Json = {
             lease=_text("The one that came with the records."),
             accept=_WHICH,
             release=_WHICH,
+            reject=_WHICH,
             delay_ms={**_WHOLE, "maximum": 3_600_000, "description": "What is released comes again after so long."},
+            renew_ms={
+                "type": "integer",
+                "minimum": 1,
+                "maximum": 3_600_000,
+                "description": 'What is not named stays leased for so long from now; not beside "all".',
+            },
         ),
         "additionalProperties": False,
-        "anyOf": [{"required": ["accept"]}, {"required": ["release"]}],
+        "anyOf": [{"required": [word]} for word in ("accept", "release", "reject", "renew_ms")],
     },
-    "Acked": _object(("accepted", "released"), accepted=_WHOLE, released=_WHOLE),
+    "Acked": _object(
+        ("accepted", "released", "rejected", "renewed"),
+        accepted=_WHOLE,
+        released=_WHOLE,
+        rejected=_WHOLE,
+        renewed=_WHOLE,
+        lease=_text("Of what is renewed: the token from now on; there is none if nothing is."),
+    ),
     "BatchItem": _object(
         ("index", "status"),
         index={**_WHOLE, "description": "Which element of the array, or which line (blank ones are not counted)."},
@@ -143,6 +157,12 @@ _PARAMETERS: Json = {
         "description": "Resume a stream behind the event with this id.",
         "schema": _STRING,
     },
+    "ack": {
+        "name": "ack",
+        "in": "query",
+        "description": "The lease of the last poll: all its records are accepted with this one.",
+        "schema": _STRING,
+    },
     "position": {
         "name": "position",
         "in": "query",
@@ -163,7 +183,7 @@ _PROBLEMS = {
     431: "The request's head is too large.",
     500: "The bridge failed.",
     503: "Not now; nothing was written. Repeat after the time in Retry-After.",
-    504: "It is not known whether the record was written; a repeat may write it twice.",
+    504: "The outcome is not known. A repeated ack is harmless; a repeated record may be written twice.",
 }
 _RETRY_AFTER: Json = {"Retry-After": {"description": "Seconds.", "schema": _WHOLE}}
 

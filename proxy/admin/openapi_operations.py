@@ -27,14 +27,14 @@ def ack_operation(route: Route) -> Json:
     """The companion of a group's route, where its clients accept what they were lent."""
     return {
         "operationId": f"{route.name}-ack",
-        "summary": "Accept or release leased records.",
-        "description": "Answered after the commit. Repeating it is harmless.",
+        "summary": "Accept, release or reject leased records, or keep them for longer.",
+        "description": "Answered after the commit, and after dead letters are written. Repeating it is harmless.",
         "tags": ["consume"],
         "parameters": [],
         "requestBody": {"required": True, "content": {JSON: {"schema": ref("schemas", "Ack")}}},
         "responses": {
             "200": {"description": "It is committed.", "content": {JSON: {"schema": ref("schemas", "Acked")}}},
-            **_problems(400, 403, 409, 413, 422, 431, 500, 503),
+            **_problems(400, 403, 409, 413, 422, 431, 500, 503, 504),
         },
     }
 
@@ -113,13 +113,16 @@ def _written(response: Response | None) -> Json:
 
 def _consume(consume: Consume) -> Json:
     reader = f"for the group {consume.group}" if consume.group else "from the client's own position"
-    asked = ("max", "wait", "prefer", "last-event-id", *(() if consume.group else ("position",)))
+    is_explicit = consume.ack == "explicit"
+    further = () if consume.group and not is_explicit else ("ack",) if is_explicit else ("position",)
+    asked = ("max", "wait", "prefer", "last-event-id", *further)
+    acks = (409, 504) if is_explicit else ()
     return {
         "summary": f"Read {', '.join(consume.topics)} {reader}.",
         "description": "One answer (long poll), Server-Sent Events or NDJSON, by the Accept header.",
         "tags": ["consume"],
         "parameters": [ref("parameters", name) for name in asked],
-        "responses": {"200": _records(consume), **_problems(400, 403, 406, 410, 431, 500, 503)},
+        "responses": {"200": _records(consume), **_problems(400, 403, 406, *acks, 410, 431, 500, 503)},
     }
 
 

@@ -52,6 +52,11 @@ class GroupState:
     is_joined: bool = True  # False before the first assignment, and while partitions are being moved
     is_fenced: bool = False  # no heartbeat for a session timeout: nothing is handed out
     trouble: str | None = None  # why the group could not be joined
+    rejected: int = 0  # records, so far; and so the next three
+    discarded: int = 0
+    dead_letters: int = 0
+    renewed: int = 0
+    dead_waiting: int = 0  # records whose dead letters are not written yet
 
 
 class Operations(Protocol):

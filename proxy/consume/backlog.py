@@ -50,8 +50,8 @@ class Backlog:
         while self._waiting:
             run = heappop(self._waiting)[1]
             count = self._keys.head(run.records, most)
-            if count < len(run.records):
-                run, rest = run.split(count or 1)
+            if max(count, 1) < len(run.records):
+                run, rest = run.split(max(count, 1))
                 self.push(rest)
             if count:
                 return run

@@ -213,6 +213,8 @@ class Books:
         def say(ledger: Ledger, ranges: Sequence[Range]) -> Sequence[Range]:
             count, refused = ledger.reject(claim.lease_id, ranges, is_valid=claim.until_ms > now.ms)
             self.rejected += count
+            if count and not self._terms.buries:
+                log.info("records_discarded", group=self._group, records=count, why="rejected, and no dead_letter")
             return refused
 
         return self._say(held, say)
@@ -342,13 +344,13 @@ class Books:
     # ---- commits
 
     def snapshots(self, now: Now, *, with_leases: bool = False) -> "Snapshots":
-        """What to commit: what Kafka does not know yet; `with_leases`, for a last one: also what is only handed out."""
+        """What to commit: what Kafka does not know yet; `with_leases`, for a last one: also what was only handed out."""
         if self._is_stale:
             return {}
         return {
             partition: (ledger, snapshot)
             for partition, ledger in self.ledgers.items()
-            if ledger.changes != ledger.durable or (with_leases and ledger.has_leases)
+            if ledger.changes != ledger.durable or (with_leases and ledger.has_more_to_tell)
             if (snapshot := ledger.snapshot(now_s=now.s, now_ms=now.ms, is_last=with_leases)) is not None
         }
 

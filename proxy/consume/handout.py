@@ -29,12 +29,13 @@ class PartitionState:
     open_records: int  # in memory
     leased_records: int
     holes: int  # ranges accepted above the committable offset
+    dead: int  # records that wait to be written as dead letters
 
     @classmethod
     def of(cls, partition: Partition, ledger: Ledger, end: int | None) -> "PartitionState":
         lag = max(0, end - ledger.low) if end is not None and ledger.low is not None else None
         leased, holes = ledger.leased_records, len(ledger.settled)
-        return cls(partition, ledger.low, end, lag, ledger.open_records, leased, holes)
+        return cls(partition, ledger.low, end, lag, ledger.open_records, leased, holes, len(ledger.dead))
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,11 @@ class GroupState:
     waiting: int  # polls and streams
     streams: int
     redeliveries: int  # records handed out again, so far
+    rejected: int  # records, so far; and so the next three
+    discarded: int  # settled dead, and kept nowhere
+    dead_letters: int  # written
+    renewed: int
+    dead: int  # records that wait to be written as dead letters
     is_joined: bool  # False before the first assignment, and while partitions are being moved
     is_fenced: bool  # no heartbeat for a session timeout: nothing is handed out
     trouble: str | None  # why the group could not be joined, for people

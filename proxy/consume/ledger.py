@@ -470,8 +470,9 @@ class Ledger:
         return chain(self._living(), (dead.run for dead in self.dead.values()))
 
     @property
-    def has_leases(self) -> bool:
-        return bool(self._leases)
+    def has_more_to_tell(self) -> bool:
+        """Whether a next owner could want to know more than what is settled: something handed out is open."""
+        return self.low is not None and self.high > self.low
 
     @property
     def leased_records(self) -> int:

@@ -13,15 +13,16 @@ from proxy.seams import GroupReader
 
 MAX_IDS = 1_000  # a lease holds no more
 MAX_DELAY_MS = 3_600_000
-NOT_YET = ("reject", "renew_ms")
-KNOWN = {"lease", "accept", "release", "delay_ms", *NOT_YET}
+MAX_RENEW_MS = 3_600_000  # at a time; after a change of owner all leases last as long as the longest
+WORDS = ("accept", "release", "reject")
+KNOWN = {"lease", *WORDS, "delay_ms", "renew_ms"}
 
 Selection = list[str] | Literal["all"] | None
 
 
 @dataclass(frozen=True, slots=True)
 class AckEndpoint:
-    """The words are KIP-932's (share groups): accept, release."""
+    """The words are KIP-932's (share groups): accept, release, reject, renew."""
 
     session: GroupReader
     gate: Gate
@@ -33,12 +34,23 @@ class AckEndpoint:
         try:
             ack = read_ack(body)
             done = await self.session.acknowledge(
-                ack.lease, accept=ack.accept, release=ack.release, delay_ms=ack.delay_ms
+                ack.lease,
+                accept=ack.accept,
+                release=ack.release,
+                reject=ack.reject,
+                delay_ms=ack.delay_ms,
+                renew_ms=ack.renew_ms,
             )
         finally:
             self.gate.give(len(body))
-        answer = orjson.dumps({"accepted": done.accepted, "released": done.released})
-        await exchange.answer_json(200, answer, [NO_STORE])
+        answer = {
+            "accepted": done.accepted,
+            "released": done.released,
+            "rejected": done.rejected,
+            "renewed": done.renewed,
+            **({"lease": done.lease} if done.lease else {}),
+        }
+        await exchange.answer_json(200, orjson.dumps(answer), [NO_STORE])
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +58,9 @@ class Ack:
     lease: str
     accept: Selection
     release: Selection
+    reject: Selection
     delay_ms: int
+    renew_ms: int  # 0: as long as it lasts
 
 
 def read_ack(body: bytes) -> Ack:
@@ -59,22 +73,26 @@ def read_ack(body: bytes) -> Ack:
         raise FieldInvalid('An ack is a JSON object: {"lease": "…", "accept": "all"}.')
     unknown = sorted(document.keys() - KNOWN)
     if unknown:
-        raise _invalid(unknown[0], f"`{unknown[0]}` is no word of an ack: lease, accept, release, delay_ms are.")
-    for word in NOT_YET:
-        if document.get(word) is not None:
-            raise _invalid(word, f"`{word}` is not in this version.")
+        known = "lease, accept, release, reject, delay_ms, renew_ms"
+        raise _invalid(unknown[0], f"`{unknown[0]}` is no word of an ack: {known} are.")
     lease = document.get("lease")
     if not isinstance(lease, str) or not lease:
         raise FieldMissing(
             "`lease` is missing: send the one that came with the records.",
             errors=[{"pointer": "/lease", "detail": "must be the text that came with the records"}],
         )
-    ack = Ack(lease, _selection(document, "accept"), _selection(document, "release"), _delay_ms(document))
-    if ack.accept is None and ack.release is None:
-        raise FieldMissing('Say what to do with the lease\'s records: `accept` or `release`, "all" or a list of ids.')
-    if (ack.accept == "all" and ack.release is not None) or (ack.release == "all" and ack.accept is not None):
-        raise FieldInvalid('With "all" for the one there is nothing left for the other: name ids in both.')
-    return ack
+    accept, release, reject = (_selection(document, word) for word in WORDS)
+    renew_ms = _milliseconds(document, "renew_ms", least=1, most=MAX_RENEW_MS)
+    said = [each for each in (accept, release, reject) if each is not None]
+    if not said and not renew_ms:
+        raise FieldMissing(
+            "Say what to do with the lease's records: `accept`, `release` or `reject`, "
+            '"all" or a list of ids; or `renew_ms`, to keep them.'
+        )
+    if "all" in said and (renew_ms or len(said) > 1):
+        raise FieldInvalid('With "all" for one word there is nothing left for the others: name ids in each.')
+    delay_ms = _milliseconds(document, "delay_ms", least=0, most=MAX_DELAY_MS)
+    return Ack(lease, accept, release, reject, delay_ms, renew_ms)
 
 
 def _selection(document: dict[str, Any], word: str) -> Selection:
@@ -83,17 +101,20 @@ def _selection(document: dict[str, Any], word: str) -> Selection:
         return None
     if value == "all":
         return "all"
+    if isinstance(value, list) and len(value) > MAX_IDS:
+        raise _invalid(word, f"`{word}` names {len(value)} records; a lease holds at most {MAX_IDS}.")
     if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
         raise _invalid(word, f'`{word}` must be "all" or a list of record ids.')
-    if len(value) > MAX_IDS:
-        raise _invalid(word, f"`{word}` names {len(value)} records; a lease holds at most {MAX_IDS}.")
     return value
 
 
-def _delay_ms(document: dict[str, Any]) -> int:
-    value = document.get("delay_ms", 0)
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MAX_DELAY_MS:
-        raise _invalid("delay_ms", f"`delay_ms` must be a whole number from 0 to {MAX_DELAY_MS}.")
+def _milliseconds(document: dict[str, Any], word: str, *, least: int, most: int) -> int:
+    """0 if it is not said."""
+    value = document.get(word)
+    if value is None:
+        return 0
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+        raise _invalid(word, f"`{word}` must be a whole number from {least} to {most}.")
     return value
 
 

@@ -29,12 +29,16 @@ _wait = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?([^\s,;\"]*)", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """What a reader asks for. `position` is a token of ours, from `?position=` or Last-Event-ID; None at first."""
+    """What a reader asks for. `position` is a token of ours, from `?position=` or Last-Event-ID; None at first.
+
+    `ack` is the lease of the poll before, accepted with this one.
+    """
 
     media: str
     max_records: int
     wait_s: float
     position: str | None
+    ack: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +48,15 @@ class ConsumeEndpoint:
     poll: Callable[[Exchange, Ask], Awaitable[None]]
     stream: Callable[[Exchange, Ask], Awaitable[None]]
     streams: Streams
+    takes_acks: bool = False
 
     async def __call__(self, exchange: Exchange) -> None:
         ask = read_ask(exchange)
+        if ask.ack is not None and not (self.takes_acks and ask.media == JSON):
+            raise Malformed(
+                "`ack` goes with a long poll of a route whose acks are explicit, and this is none. Leave it out; the "
+                "leases of a stream are acknowledged by POST."
+            )
         with self.streams:
             await (self.poll if ask.media == JSON else self.stream)(exchange, ask)
 
@@ -60,6 +70,7 @@ def read_ask(exchange: Exchange) -> Ask:
         max_records=whole_number(query.get("max", str(DEFAULT_RECORDS)), name="max", least=1, most=MAX_RECORDS),
         wait_s=_wait_s(exchange, query),
         position=_position(exchange, query),
+        ack=query.get("ack"),
     )
 
 

@@ -34,9 +34,7 @@ class GroupPoll:
     drain: asyncio.Future[None]
 
     async def __call__(self, exchange: Exchange, ask: Ask) -> None:
-        handout = None
-        with Interrupt(exchange, self.drain):
-            handout = await self.session.poll(max_records=ask.max_records, wait_s=ask.wait_s)
+        handout = await self._poll(exchange, ask)
         if handout is None or not self.is_auto:
             await self._answer(exchange, handout)
             return
@@ -46,6 +44,31 @@ class GroupPoll:
             arrived = await exchange.connection.drained()
         finally:
             (self.session.accept if arrived else self.session.release)(handout)
+
+    async def _poll(self, exchange: Exchange, ask: Ask) -> Handout | None:
+        if ask.ack is not None:
+            return await self._poll_and_ack(exchange, ask, ask.ack)
+        with Interrupt(exchange, self.drain):
+            return await self.session.poll(max_records=ask.max_records, wait_s=ask.wait_s)
+        return None
+
+    async def _poll_and_ack(self, exchange: Exchange, ask: Ask, lease: str) -> Handout | None:
+        """Both side by side. Nothing is answered before the commit; if the ack is refused, nothing is leased."""
+        poll = asyncio.ensure_future(self.session.poll(max_records=ask.max_records, wait_s=ask.wait_s))
+        ack = asyncio.ensure_future(self.session.acknowledge(lease, accept="all", release=None))
+        try:
+            with Interrupt(exchange, self.drain):
+                await asyncio.wait([poll, ack], return_when=asyncio.FIRST_EXCEPTION)
+            await ack  # it ends by itself, soon
+            return await poll if poll.done() else None
+        except BaseException:
+            ack.cancel()
+            if poll.done() and not poll.cancelled() and poll.exception() is None and (handout := poll.result()):
+                self.session.release(handout, undelivered=True)
+            raise
+        finally:
+            poll.cancel()
+            await asyncio.gather(poll, ack, return_exceptions=True)
 
     async def _answer(self, exchange: Exchange, handout: Handout | None) -> None:
         records: Sequence[Delivery] = handout.records if handout else ()

@@ -114,6 +114,28 @@ FAMILIES = (
         ("group",),
         "Records handed out again after a release or an expired lease.",
     ),
+    Family("stepbridge_group_rejected_total", Kind.COUNTER, ("group",), "Records that readers rejected."),
+    Family(
+        "stepbridge_group_discarded_total",
+        Kind.COUNTER,
+        ("group",),
+        "Rejected records that were kept nowhere, since the route has no `dead_letter`.",
+    ),
+    Family(
+        "stepbridge_group_dead_letters_total",
+        Kind.COUNTER,
+        ("group",),
+        "Dead letters written, of records that were rejected or handed out too often.",
+    ),
+    Family(
+        "stepbridge_group_dead_waiting",
+        Kind.GAUGE,
+        ("group",),
+        "Records whose dead letters are not written yet: they hold the group's commit back.",
+    ),
+    Family(
+        "stepbridge_group_renewed_total", Kind.COUNTER, ("group",), "Records whose leases readers renewed, each time."
+    ),
     # Kafka and the process
     Family(
         "stepbridge_kafka_up", Kind.GAUGE, (), "1 while the cluster answers (every worker), else 0.", merge=Merge.MIN

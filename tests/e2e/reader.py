@@ -55,7 +55,7 @@ class Reader:
         return Polled(body["records"], body.get("lease"))
 
     async def ack(self, lease: str | None, **words: Any) -> httpx.Response:
-        """POST to the route's ack path: `accept`, `release`, `delay_ms`."""
+        """POST to the route's ack path: `accept`, `release`, `reject`, `delay_ms`, `renew_ms`."""
         return await self.http.post(f"{self.path}/ack", json={"lease": lease, **words})
 
     async def accept(self, lease: str | None, ids: Ids = "all") -> None:

@@ -46,6 +46,19 @@ async def written(kafka: Kafka, topic: str) -> int:
         return sum((await reader.end_offsets(partitions)).values())
 
 
+async def contents(kafka: Kafka, topic: str) -> list[Put]:
+    """Every record of the topic, by partition and offset."""
+    partitions = [TopicPartition(topic, number) for number in sorted(await kafka.partitions(topic))]
+    found: list[Put] = []
+    async with AIOKafkaConsumer(bootstrap_servers=kafka.bootstrap, auto_offset_reset="earliest") as reader:
+        reader.assign(partitions)
+        for partition, end in (await reader.end_offsets(partitions)).items():
+            while await reader.position(partition) < end:
+                one = await reader.getone(partition)
+                found.append(Put(one.value, one.key, one.partition, tuple(one.headers), one.timestamp))
+    return found
+
+
 class Commit(NamedTuple):
     """What Kafka has of a group for one partition."""
 

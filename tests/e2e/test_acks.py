@@ -105,8 +105,13 @@ async def test_words_that_mean_nothing_are_refused_by_name(work: StartWork) -> N
         (lease | {"accept": "all", "acept": "all"}, "field_invalid"),
         (lease | {"release": "all", "delay_ms": -1}, "field_invalid"),
         (lease | {"release": "all", "delay_ms": "1"}, "field_invalid"),
-        (lease | {"reject": "all"}, "field_invalid"),
+        (lease | {"reject": "some"}, "field_invalid"),
+        (lease | {"reject": "all", "accept": polled.ids}, "field_invalid"),
+        (lease | {"reject": polled.ids, "release": polled.ids[:1]}, "field_invalid"),
         (lease | {"accept": "all", "renew_ms": 5}, "field_invalid"),
+        (lease | {"renew_ms": 0}, "field_invalid"),
+        (lease | {"renew_ms": 3_600_001}, "field_invalid"),
+        (lease | {"renew_ms": True}, "field_invalid"),
         ([], "field_invalid"),
     ):
         await refused(one, 422, code, wrong)
@@ -125,5 +130,5 @@ async def test_an_ack_of_nothing_in_particular_is_harmless(work: StartWork) -> N
     one = await work(*numbered(2))
     polled = await one.reader.poll()
     answer = await one.reader.ack(polled.lease, accept=[])
-    assert (answer.status_code, answer.json()) == (200, {"accepted": 0, "released": 0})
+    assert (answer.status_code, answer.json()) == (200, {"accepted": 0, "released": 0, "rejected": 0, "renewed": 0})
     await untouched(one, polled)

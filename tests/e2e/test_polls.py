@@ -21,6 +21,12 @@ def spare() -> dict[int, int]:
     return {1: 34, 2: 2}
 
 
+def told(answer: httpx.Response) -> tuple[int, int]:
+    """How many records an ack says it accepted and released."""
+    document = answer.json()
+    return document["accepted"], document["released"]
+
+
 # ---- what a record looks like
 
 
@@ -126,7 +132,7 @@ async def test_what_was_accepted_is_committed_and_never_comes_again(work: StartW
     one = await work(*numbered(10), lease_ms=300)
     polled = await one.reader.poll()
     answer = await one.reader.ack(polled.lease, accept="all")
-    assert (answer.status_code, answer.json()) == (200, {"accepted": 10, "released": 0})
+    assert (answer.status_code, answer.json()["accepted"]) == (200, 10)
     assert answer.headers["content-type"] == "application/json"
     commit = await one.committed()
     assert commit is not None
@@ -156,7 +162,7 @@ async def test_an_ack_can_be_repeated(work: StartWork) -> None:
     polled = await one.reader.poll()
     words = {"accept": polled.ids[:2], "release": polled.ids[2:]}
     answers = [await one.reader.ack(polled.lease, **words) for _ in range(3)]
-    assert [(answer.status_code, answer.json()) for answer in answers] == [(200, {"accepted": 2, "released": 2})] * 3
+    assert [(answer.status_code, told(answer)) for answer in answers] == [(200, (2, 2))] * 3
     again = await one.reader.poll()
     assert (again.values, again.deliveries) == ([2, 3], [2, 2])
 
@@ -179,7 +185,7 @@ async def test_what_is_released_comes_again_at_once_and_is_counted(work: StartWo
         polled = await one.reader.poll()
         assert (polled.values, polled.deliveries) == ([0, 1, 2], [delivery] * 3)
         assert delivery == 1 or time.monotonic() - began_s < 2
-        assert (await one.reader.ack(polled.lease, release="all")).json() == {"accepted": 0, "released": 3}
+        assert told(await one.reader.ack(polled.lease, release="all")) == (0, 3)
 
 
 async def test_a_release_with_a_delay_comes_again_after_it(work: StartWork) -> None:

@@ -79,7 +79,7 @@ async def test_a_lease_of_before_the_restart_can_be_accepted_after_it(
 
     after = await reader(await bridge(text))
     answer = await after.ack(polled.lease, accept=[*polled.ids[:3], polled.ids[5]], release=[polled.ids[4]])
-    assert (answer.status_code, answer.json()) == (200, {"accepted": 4, "released": 1})
+    assert (answer.status_code, answer.json()) == (200, {"accepted": 4, "released": 1, "rejected": 0, "renewed": 0})
     commit = await committed(kafka, name, name)
     assert commit is not None
     assert commit.offset == 3

@@ -156,6 +156,11 @@ async def test_groups_are_listed_with_their_partitions_and_the_lag_that_is_known
         "is_joined": True,
         "is_fenced": False,
         "trouble": None,
+        "rejected": 0,
+        "discarded": 0,
+        "dead_letters": 0,
+        "renewed": 0,
+        "dead_waiting": 0,
         "lag": 10,
     }
 
