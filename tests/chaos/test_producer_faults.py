@@ -65,6 +65,23 @@ async def test_a_broker_that_is_killed_and_comes_back_leaves_the_producer_as_it_
     assert verdict.is_clean, verdict.lies
 
 
+async def test_a_producer_that_dies_while_kafka_is_frozen_writes_nothing_once_it_wakes(
+    own_kafka: Kafka, topic: str, consume_all: ConsumeAll
+) -> None:
+    """Its stopping would never end by itself. What it had is unknown, and the next one's records are not behind it."""
+    async with writer(own_kafka, topic) as one:
+        async with one.sending(KEYS):
+            await all_write(one, 0)
+            own_kafka.freeze()
+            await until(lambda: Outcome.UNKNOWN in outcomes(one))
+            trip_sender(one.settings.made[-1])
+            await until(lambda: was_replaced(one, 1))
+            own_kafka.thaw()
+            await all_write(one, one.now_s)
+        verdict = one.verdict(await consume_all(topic))
+    assert verdict.is_clean, verdict.lies
+
+
 # ---- the producer itself is broken
 
 

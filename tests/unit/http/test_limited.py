@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from proxy.config.model import Config
+from proxy.errors import Overloaded
 from proxy.http.bounds import Bounds
 from proxy.http.dispatch import Dispatcher, Endpoint
 from proxy.http.exchange import Exchange
@@ -206,3 +207,20 @@ async def test_a_connection_that_goes_on_asking_rests_and_another_does_not() -> 
         assert loop.time() - began_s > 0.1
         for client in (hasty, calm):
             client.close()
+
+
+async def test_under_a_flood_retry_after_says_how_long_the_connection_rests() -> None:
+    async def refuse(_: Exchange) -> None:
+        raise Overloaded("As many are in flight as may be.", limit="in_flight")
+
+    metrics = Metrics()
+    table = RouteTable.build([("POST", "/a/{x}", Endpoint("a", refuse, metrics.route("a")))])
+    async with served(Dispatcher(table, metrics, Pace(per_s=0.4, least_per_s=0.4, at_once=1))) as port:
+        told = []
+        for _ in range(3):
+            client = await Client.connect(port)
+            client.send(post())
+            _, headers, _ = await client.answer()
+            told.append(int(headers["retry-after"]))
+            client.close()
+    assert told == [1, 3, 5], "the first of them is free; each after it is one more, of two in five seconds"
