@@ -27,7 +27,7 @@ _numbers = count(1)
 
 
 class Connection(Protocol):
-    """What our protocol offers beyond ASGI (`http/protocol.py`, `Cycle`)."""
+    """What our protocol offers beyond ASGI (`http/cycle.py`)."""
 
     def gone(self) -> asyncio.Future[None]: ...
     async def drained(self) -> bool: ...

@@ -27,7 +27,7 @@ LIBRARIES: dict[str, tuple[str, ...]] = {  # the only places that import them
     "ormsgpack": ("peers",),
     "prometheus_client": ("observe",),
     "starlette": tuple(sorted(FLOORS[4] | FLOORS[5])),
-    "uvicorn": ("server", "http.protocol"),
+    "uvicorn": ("server", "http.protocol", "http.cycle"),
 }
 
 

@@ -51,7 +51,7 @@ def test_the_map_allows(small_house: Path, allowed: tuple[str, str]) -> None:
         ("produce/queue.py", "from proxy import consume", "produce and consume are strangers, both on floor 3"),
         ("config/model.py", "from proxy.routes import match", "config and routes are strangers"),
         ("consume/session.py", "import aiokafka.errors", "aiokafka is imported by kafka only, not by consume.session"),
-        ("http/app.py", "from uvicorn import Server", "uvicorn is imported by server, http.protocol only"),
+        ("http/app.py", "from uvicorn import Server", "uvicorn is imported by server, http.protocol, http.cycle only"),
         ("produce/queue.py", "from starlette.types import Scope", "starlette is imported by"),
         (
             "produce/queue.py",
