@@ -16,6 +16,7 @@ LOST_TO_OVERLOAD = 0.1  # of the peak, at three times its load
 MEMORY_GROWTH = 1.1  # from the beginning of an overload to its end
 START_S = 1.0
 IDLE_MB = 90.0
+TWO_WORKERS = 1.15  # what a second one may cost a request
 GROWTH = 1.1  # what a thousand routes may cost more than one: the noise of a round, nothing that grows
 
 OVERLOADS = {"in_flight": "the peak", "rate": "what the rate allows"}  # what is offered three times of
@@ -49,7 +50,9 @@ def aims(results: Results) -> list[Aim]:
     """One for each aim whose both sides were measured."""
     found = [*_produce(results.get("produce", {})), *_batch(results.get("batch", {}))]
     found += [*_overload(results.get("overload", {})), *_reading(results)]
-    return [*found, *_start(results.get("start", {})), *_routes(results.get("routes", {}))]
+    found += [*_start(results.get("start", {})), *_routes(results.get("routes", {}))]
+    both = ratio(results.get("workers", {}), "workers-2", "workers-1")
+    return [*found, *_cost("POST with two workers", TWO_WORKERS, "one", both)]
 
 
 def costs(rounds: Sequence[dict[str, Any]]) -> list[float]:

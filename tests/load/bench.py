@@ -27,7 +27,7 @@ from tests.load.aims import aims
 from tests.load.candidates import build_go
 from tests.load.plan import QUICK, SECTIONS, Plan
 from tests.load.report import report
-from tests.load.sections import batch, drain, overload, produce, routes, sse, start
+from tests.load.sections import batch, drain, overload, produce, routes, sse, start, workers
 from tests.load.session import Session
 from tests.load.topics import Topics, broker
 
@@ -39,6 +39,7 @@ MEASURES: Mapping[str, Callable[[Session], Awaitable[dict[str, Any]]]] = {
     "sse": sse.measure,
     "start": start.measure,
     "routes": routes.measure,
+    "workers": workers.measure,
 }
 
 

@@ -35,12 +35,12 @@ class Candidate:
     path: str = STOCK
 
 
-def bridge(config: Path, topic: str, *, name: str = "bridge", path: str = STOCK) -> Candidate:
+def bridge(config: Path, topic: str, *, name: str = "bridge", path: str = STOCK, workers: int = 1) -> Candidate:
     """The real thing, as an operator starts it."""
 
     def command() -> Command:
         port = free_port()
-        serve = [sys.executable, "-m", "proxy", "serve", "--config", str(config)]
+        serve = [sys.executable, "-m", "proxy", "serve", "--config", str(config), "--workers", str(workers)]
         return Command([*serve, "--port", str(port), "--admin-port", str(free_port())], port)
 
     return Candidate(name, command, topic, path=path)

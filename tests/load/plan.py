@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-SECTIONS = ("produce", "batch", "overload", "drain", "sse", "start", "routes")
+SECTIONS = ("produce", "batch", "overload", "drain", "sse", "start", "routes", "workers")
 WAYS = ("position", "group")  # to drain: the client keeps its place, or a group's acks do
 
 
@@ -31,6 +31,9 @@ class Plan:
     starts: int = 5
     route_rounds: int = 4
     route_connections: int = 64
+    workers_connections: int = 256
+    workers_share: float = 0.75  # of what one worker bears
+    workers_rounds: int = 4
 
 
 QUICK = Plan(
@@ -46,4 +49,5 @@ QUICK = Plan(
     sse_rounds=1,
     starts=2,
     route_rounds=2,
+    workers_rounds=2,
 )

@@ -22,6 +22,8 @@ LABELS = {
     "literal-1000": "1,000 literal routes",
     "templated-1": "1 templated route",
     "templated-1000": "1,000 templated routes",
+    "workers-1": "1 worker",
+    "workers-2": "2 workers",
 }
 WIDTH = 23
 CPU = "CPU-s/10,000"
@@ -49,6 +51,8 @@ def report(results: Results, plan: Plan, go_missing: str | None, failures: Seque
         lines += _start(rounds)
     if rounds := results.get("routes"):
         lines += _routes(rounds, plan)
+    if rounds := results.get("workers"):
+        lines += _workers(rounds, plan)
     lines += ["", *map(str, aims(results))]
     lines += [f"NO FIGURE: {failure}" for failure in failures]
     return "\n".join(lines)
@@ -201,3 +205,20 @@ def _routes(results: Results, plan: Plan) -> list[str]:
         alone = _times(results, name, name.partition("-")[0] + "-1")
         rows.append((LABELS[name], spread(rounds, "per_s", 0), spread(rounds, "cpu_s_per_10k", 3), alone))
     return table(title, ("", "requests/s", CPU, "× one"), rows)
+
+
+def _workers(results: Results, plan: Plan) -> list[str]:
+    offered = f"{plan.workers_share:.0%} of what one worker bears, {plan.workers_connections} connections"
+    title = f"POST of 250 bytes, {offered} ({plan.workers_rounds} rounds, {_busy(results)})"
+    rows = [
+        (
+            LABELS[name],
+            spread(rounds, "per_s", 0),
+            middle(rounds, "p50_ms"),
+            middle(rounds, "p99_ms"),
+            spread(rounds, "cpu_s_per_10k", 3),
+            _times(results, name, "workers-1"),
+        )
+        for name, rounds in results.items()
+    ]
+    return table(title, ("", "requests/s", "p50 ms", "p99 ms", CPU, "× one"), rows)

@@ -32,6 +32,8 @@ SHORT = Plan(
     starts=1,
     route_rounds=1,
     route_connections=4,
+    workers_connections=4,
+    workers_rounds=1,
 )
 ROUTES = {"literal-1", "literal-1000", "templated-1", "templated-1000"}
 
@@ -58,6 +60,7 @@ async def test_every_candidate_gives_every_figure(kafka: Kafka, tmp_path: Path) 
     assert {name: rounds[0]["delivered_share"] for name, rounds in results["sse"].items()} == {"bridge": 1, "go": 1}
     assert set(results["start"]) == {"bridge", "minimal", "go"}
     assert set(results["routes"]) == ROUTES
+    assert set(results["workers"]) == {"workers-1", "workers-2"}
 
 
 @pytest.mark.long

@@ -49,6 +49,7 @@ RESULTS = {
     "drain": {"bridge-position": _cost(0.05), "go-position": _cost(0.02), "bridge-group": _cost(0.06)},
     "sse": {"bridge": _cost(0.3), "go": _cost(0.3)},
     "start": {"bridge": _start(0.7, 95.0), "go": _start(0.02, 11.0)},
+    "workers": {"workers-1": _cost(0.4), "workers-2": _cost(0.44)},
     "routes": {"literal-1": _cost(0.4), "literal-1000": _cost(0.4), "templated-1": _cost(0.4)},
 }
 
@@ -69,6 +70,7 @@ def test_each_aim_of_which_both_sides_were_measured_has_its_line() -> None:
         "aim ≤ 1 s, start to first answered request: 0.7 s ok",
         "aim ≤ 90 MB, idle memory (RSS): 95 MB MISSED",
         "aim ≤ 1.1× one, the last of 1,000 literal routes: 1× ok (round by round 1.00×)",
+        "aim ≤ 1.15× one, POST with two workers: 1.1× ok (round by round 1.10×)",
     ]
 
 
