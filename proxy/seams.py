@@ -428,6 +428,23 @@ class FeedEvent(Protocol):
         ...
 
 
+class FeedChunk(Protocol):
+    """Events that arrived together, and those that arrived after them."""
+
+    @property
+    def events(self) -> Sequence[FeedEvent]: ...
+
+    @property
+    def next(self) -> "FeedChunk | None":
+        """None: it is the newest, or `is_evicted`."""
+        ...
+
+    @property
+    def is_evicted(self) -> bool:
+        """The feed no longer has it: whoever stands there goes on by a cursor."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Page:
     """Records of a feed, in order per partition, and the position after them."""
@@ -442,6 +459,16 @@ class FeedCursor(Protocol):
     @property
     def position(self) -> str:
         """The position after what was delivered; before the first `next`, the one at which it begins."""
+        ...
+
+    @property
+    def chunk(self) -> FeedChunk | None:
+        """The chunk behind which it stands, with all events delivered that it must: what comes after may be had from
+        there. None: it stands nowhere so simple."""
+        ...
+
+    def went_to(self, chunk: FeedChunk) -> None:
+        """What comes after `self.chunk` was delivered without it, up to the end of this one."""
         ...
 
     async def next(self, max_events: int) -> Sequence[FeedEvent]:
@@ -468,6 +495,10 @@ class FeedReader(Protocol):
 
         Raises as `cursor` and `FeedCursor.next` do.
         """
+        ...
+
+    async def arrival(self) -> None:
+        """Wait until events have arrived, or the feed has changed otherwise."""
         ...
 
     async def cursor(

@@ -23,6 +23,7 @@ from proxy.consume.position import Layout, Mark, Marks, after, gone, in_doubt
 from proxy.consume.ring import Chunk, FeedEvent, Place, Ring, differs, is_other
 from proxy.errors import Gone, KafkaAway
 from proxy.record import Fetched, Partition
+from proxy.seams import FeedChunk
 
 STEP_BYTES = 1024 * 1024  # of records that one `next` delivers, about
 FETCH_S = 1.0
@@ -77,6 +78,22 @@ class Cursor:
         if self._place is not None and self._place.chunk.is_evicted:
             self._place = None
         return self._place is not None or self._enters_ring()
+
+    @property
+    def chunk(self) -> Chunk | None:
+        """See `seams.FeedCursor.chunk`."""
+        if not self.is_in_ring:
+            return None
+        place = self._place
+        if place is None or self._skips or self._lost is not None or place.event < len(place.chunk.events):
+            return None
+        return place.chunk
+
+    def went_to(self, chunk: FeedChunk) -> None:
+        """See `seams.FeedCursor.went_to`."""
+        assert isinstance(chunk, Chunk)
+        self._place = Place(chunk, len(chunk.events))
+        self._layout, self._marks = chunk.layout, chunk.after
 
     def lose(self, lost: Gone) -> None:
         """Let the next `next` raise this."""

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
 from proxy.errors import ProxyError
+from proxy.http.exchange import Piece
 from proxy.http.problem import problem_answer
 
 if TYPE_CHECKING:
@@ -95,6 +96,13 @@ class Cycle(RequestResponseCycle):
         if not self.disconnected:
             self._write(body, more=False)
             self._complete()
+
+    def push(self, piece: Piece) -> bool:
+        """A piece of an answer whose first piece was sent, at once. False: too much is waiting; nothing was written."""
+        if self.disconnected or self.flow.write_paused or self.transport.is_closing():
+            return False
+        self.transport.write(piece.chunk if self.chunked_encoding else piece.data)
+        return True
 
     def gone(self) -> asyncio.Future[None]:
         """Done when the client has gone (or this answer is complete and the connection closed). Do not cancel it."""

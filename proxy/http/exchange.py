@@ -26,6 +26,20 @@ _process = token_hex(4)
 _numbers = count(1)
 
 
+class Piece:
+    """A piece of a body that many answers get: its bytes, and the same as a chunk (RFC 9112, 7.1). Never empty.
+
+    `size_bytes`: of the values in it, for the metrics.
+    """
+
+    __slots__ = ("chunk", "data", "size_bytes")
+
+    def __init__(self, data: bytes, size_bytes: int = 0) -> None:
+        self.data = data
+        self.chunk = b"%x\r\n%b\r\n" % (len(data), data)
+        self.size_bytes = size_bytes
+
+
 class Connection(Protocol):
     """What our protocol offers beyond ASGI (`http/cycle.py`)."""
 
@@ -33,6 +47,7 @@ class Connection(Protocol):
     async def drained(self) -> bool: ...
     def body_now(self) -> bytes | None: ...
     async def answer(self, status: int, headers: Headers, body: bytes) -> None: ...
+    def push(self, piece: Piece) -> bool: ...
     def rest(self, seconds: float) -> None: ...
     def abort(self) -> None: ...
 
@@ -170,7 +185,12 @@ class Exchange:
         given = self.header(b"x-request-id")
         if given is not None and _request_id.fullmatch(given):
             return given.decode()
-        return f"{_process}-{next(_numbers):x}"
+        return new_id()
+
+
+def new_id() -> str:
+    """For a request that has none of its own."""
+    return f"{_process}-{next(_numbers):x}"
 
 
 class Interrupt:

@@ -14,7 +14,8 @@ import orjson
 
 from proxy.consume.envelope import bare, envelope
 from proxy.errors import Draining, Gone
-from proxy.http.consume import NO_STORE, SSE, STREAM_HEADERS, VARY, Ask
+from proxy.http.audience import Audience
+from proxy.http.consume import NDJSON, NO_STORE, SSE, STREAM_HEADERS, VARY, Ask
 from proxy.http.exchange import Exchange, Interrupt
 from proxy.http.frames import NDJSON_HEARTBEAT, RETRY, SSE_HEARTBEAT, ndjson, sse, sse_id, sse_named, with_members
 from proxy.observe.metrics import RouteMetrics
@@ -54,66 +55,99 @@ class FeedPoll:
         return b'{"records":[%b],"next":"%b"}' % (records, after.encode())
 
 
-@dataclass(frozen=True, slots=True)
 class FeedStreaming:
-    """GET with SSE or NDJSON: records as they come, until the client goes or the bridge drains."""
+    """GET with SSE or NDJSON: records as they come, until the client goes or the bridge drains.
 
-    feed: FeedReader
-    start: Literal["earliest", "latest"]
-    values_only: bool
-    heartbeat_s: float
-    metrics: RouteMetrics
-    drain: asyncio.Future[None]
+    Whoever has all there is sits in the audience, which is written to as one; the others go at their own pace.
+    """
+
+    def __init__(
+        self,
+        feed: FeedReader,
+        start: Literal["earliest", "latest"],
+        values_only: bool,
+        heartbeat_s: float,
+        metrics: RouteMetrics,
+        drain: asyncio.Future[None],
+    ) -> None:
+        self._feed = feed
+        self._start: Literal["earliest", "latest"] = start
+        self._metrics = metrics
+        self._drain = drain
+        self._views = {media: View(feed, media, values_only, heartbeat_s, metrics) for media in (SSE, NDJSON)}
 
     async def __call__(self, exchange: Exchange, ask: Ask) -> None:
         cursor = None
-        with Interrupt(exchange, self.drain):
-            cursor = await self.feed.cursor(ask.position, start=self.start)
+        with Interrupt(exchange, self._drain):
+            cursor = await self._feed.cursor(ask.position, start=self._start)
         if cursor is None:
             raise Draining("The bridge is shutting down. Repeat the request: another one answers.")
-        self.metrics.open_streams += 1
+        self._metrics.open_streams += 1
         try:
             await exchange.begin(200, [(b"content-type", ask.media.encode()), *STREAM_HEADERS])
             await exchange.write(RETRY + sse_id(cursor.position) if ask.media == SSE else NDJSON_HEARTBEAT)
-            with Interrupt(exchange, self.drain):
-                await self._pump(exchange, ask.media, cursor)
+            with Interrupt(exchange, self._drain):
+                await self._views[ask.media].pump(exchange, cursor)
             await exchange.end()
         finally:
-            self.metrics.open_streams -= 1
+            self._metrics.open_streams -= 1
             cursor.close()
 
-    async def _pump(self, exchange: Exchange, media: str, cursor: FeedCursor) -> None:
-        frame = self._frame(media)
-        name = f"{media} {self.values_only}"
-        heartbeat = SSE_HEARTBEAT if media == SSE else NDJSON_HEARTBEAT
+
+class View:
+    """How a route shows its feed in one media type: as bytes, to its audience and to those who are behind."""
+
+    def __init__(
+        self, feed: FeedReader, media: str, values_only: bool, heartbeat_s: float, metrics: RouteMetrics
+    ) -> None:
+        self._media = media
+        self._values_only = values_only
+        self._name = f"{media} {values_only}"
+        self._heartbeat = SSE_HEARTBEAT if media == SSE else NDJSON_HEARTBEAT
+        self._heartbeat_s = heartbeat_s
+        self._metrics = metrics
+        self._audience = Audience(feed, self._framed, self._heartbeat, heartbeat_s, metrics)
+
+    async def pump(self, exchange: Exchange, cursor: FeedCursor) -> None:
+        """Write what the cursor has, for ever."""
         following: asyncio.Task[Sequence[FeedEvent]] | None = None
         try:
             while True:
+                if following is None and await self._audience.follow(exchange.connection, cursor):
+                    continue
                 following = following or asyncio.create_task(cursor.next(STREAM_RECORDS))
-                done, _ = await asyncio.wait([following], timeout=self.heartbeat_s)
+                done, _ = await asyncio.wait([following], timeout=self._heartbeat_s)
                 if not done:  # and it goes on: a step through the log may take longer than a heartbeat
-                    await exchange.write(heartbeat)
+                    await exchange.write(self._heartbeat)
                     continue
                 step, following = following, None
-                try:
-                    events = step.result()
-                except Gone as gone:
-                    await exchange.write(_gap(media, gone, cursor.position))
-                else:
-                    await exchange.write(b"".join([_framed(event, name, frame) for event in events]))
-                    self.metrics.delivered(len(events), size_bytes(events))
+                await self._write(exchange, cursor, step)
         finally:
             if following is not None:
                 following.cancel()
                 await asyncio.wait([following])
 
-    def _frame(self, media: str) -> Callable[[FeedEvent], bytes]:
-        data = bare if self.values_only else envelope
-        if media == SSE:
-            return lambda event: sse(data(event.record), event.position)
-        if self.values_only:
-            return lambda event: ndjson(bare(event.record))
-        return lambda event: ndjson(with_members(envelope(event.record), position=event.position))
+    async def _write(self, exchange: Exchange, cursor: FeedCursor, step: "asyncio.Task[Sequence[FeedEvent]]") -> None:
+        try:
+            events = step.result()
+        except Gone as gone:
+            await exchange.write(_gap(self._media, gone, cursor.position))
+        else:
+            await exchange.write(b"".join([self._framed(event) for event in events]))
+            self._metrics.delivered(len(events), size_bytes(events))
+
+    def _framed(self, event: FeedEvent) -> bytes:
+        """The event as a stream's bytes: framed once for all clients."""
+        found = event.frames.get(self._name)
+        if found is None:
+            found = event.frames[self._name] = self._frame(event)
+        return found
+
+    def _frame(self, event: FeedEvent) -> bytes:
+        data = bare(event.record) if self._values_only else envelope(event.record)
+        if self._media == SSE:
+            return sse(data, event.position)
+        return ndjson(data if self._values_only else with_members(data, position=event.position))
 
 
 def rendered(event: FeedEvent, name: str, render: Callable[[Fetched], bytes]) -> bytes:
@@ -121,14 +155,6 @@ def rendered(event: FeedEvent, name: str, render: Callable[[Fetched], bytes]) ->
     found = event.frames.get(name)
     if found is None:
         found = event.frames[name] = render(event.record)
-    return found
-
-
-def _framed(event: FeedEvent, name: str, frame: Callable[[FeedEvent], bytes]) -> bytes:
-    """The event as a stream's bytes: framed once for all clients."""
-    found = event.frames.get(name)
-    if found is None:
-        found = event.frames[name] = frame(event)
     return found
 
 

@@ -25,6 +25,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from proxy.config.model import Limits
 from proxy.errors import BodyTimeout, HeadersTooLarge, HeaderTimeout, Malformed, ProxyError
 from proxy.http.cycle import Cycle
+from proxy.http.exchange import new_id
 from proxy.http.problem import problem_answer, render
 
 FIRST_REQUEST_S = 1.0  # for a connection that is new when its listener closes
@@ -317,8 +318,10 @@ class BridgeProtocol(HttpToolsProtocol):
             if cycle.more_body:  # its own body broke off
                 cycle.break_off(error)
             return
-        status, headers, body = problem_answer(error, "")
-        self.transport.write(render(STATUS_LINE[status], [*headers, (b"connection", b"close")], body))
+        request_id = new_id()
+        status, headers, body = problem_answer(error, request_id)
+        headers += [(b"x-request-id", request_id.encode()), (b"connection", b"close")]
+        self.transport.write(render(STATUS_LINE[status], headers, body))
         self.finish(linger=True)
 
     def _start_timer(self, after_s: float, then: Callable[[], object]) -> None:
