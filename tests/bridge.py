@@ -122,7 +122,7 @@ class Bridge:
             self._process.kill()
             self._process.wait()
         for pid in self.workers.values():
-            if _is_worker(pid):
+            if is_worker(pid):
                 os.kill(pid, signal.SIGKILL)
 
 
@@ -176,7 +176,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     return report
 
 
-def _is_worker(pid: int) -> bool:
+def is_worker(pid: int) -> bool:
     """A process id may be another's by now."""
     try:
         return b"proxy.workers.worker" in Path(f"/proc/{pid}/cmdline").read_bytes()

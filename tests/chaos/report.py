@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 
-from tests.chaos.faults import Happened
 from tests.chaos.harms import REPLICA_KINDS
 from tests.chaos.run import Round
 from tests.chaos.stage import BROKERS, REPLICAS
+from tests.chaos.tracks import Happened
 from tests.chaos.verdict import Outcome
 
 TOLD = (Outcome.WRITTEN, Outcome.NOT_WRITTEN, Outcome.UNKNOWN)

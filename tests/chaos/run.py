@@ -6,12 +6,14 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from tests.chaos.faults import Happened, Track, play
+from tests.chaos.faults import strike
 from tests.chaos.forms import ARRAY, LINES, ONE
 from tests.chaos.load import Client, Pace
 from tests.chaos.stage import TOPIC, Stage
+from tests.chaos.tracks import Happened, Track, play
 from tests.chaos.verdict import Found, Told, Verdict, judge
 from tests.chaos.writing import found
 
@@ -49,7 +51,7 @@ async def run(plan: Plan, directory: Path) -> Round:
         told, happened, lasted_s = await _play(stage, plan)
         await stage.settle()
         log = await _read(stage)
-        events = Counter(event for replica in stage.replicas for event in _troubles(replica.bridge.log))
+        events = Counter(event for replica in stage.replicas for event in troubles(replica.bridge.log))
     _keep(directory / "told.jsonl", [[t.at_s, t.id, t.key, t.outcome, t.place, t.why] for t in told])
     _keep(directory / "found.jsonl", [[f.place, f.id, f.key] for f in log])
     return Round(plan, judge(told, log, lasted_s=lasted_s), happened, events, lasted_s)
@@ -62,7 +64,7 @@ async def _play(stage: Stage, plan: Plan) -> tuple[list[Told], list[Happened], f
     shares = [len(range(number, plan.records, plan.clients)) for number in range(plan.clients)]
     over, began_s = asyncio.Event(), time.monotonic()
     async with asyncio.TaskGroup() as group:
-        tracks = [group.create_task(play(stage, track, over, began_s)) for track in plan.tracks]
+        tracks = [group.create_task(play(partial(strike, stage), track, over, began_s)) for track in plan.tracks]
         pace = Pace(began_s, plan.lasts_s / max(shares), plan.lasts_s * GRACE)
         await asyncio.gather(*(client.run(share, pace) for client, share in zip(clients, shares, strict=True)))
         lasted_s = time.monotonic() - began_s
@@ -76,7 +78,7 @@ async def _read(stage: Stage) -> list[Found]:
     return [found(record) for record in records]
 
 
-def _troubles(log: str) -> Iterator[str]:
+def troubles(log: str) -> Iterator[str]:
     """What a bridge warned of, as often as it did; not what aiokafka says of brokers that are down."""
     for line in log.splitlines():
         if not line.startswith("{"):

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.faults import Fault, schedule
+from tests.chaos.faults import schedule
 from tests.chaos.report import report
 from tests.chaos.run import Plan, run
+from tests.chaos.tracks import Fault
 
 SHORT = Plan(
     seed=1,

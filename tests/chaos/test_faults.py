@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.chaos.faults import KINDS, Happened, schedule
+from tests.chaos.faults import KINDS, schedule
 from tests.chaos.harms import Kind
 from tests.chaos.report import report, summary
 from tests.chaos.run import Plan, Round
+from tests.chaos.tracks import Happened
 from tests.chaos.verdict import Found, Outcome, Place, Told, judge
 
 
