@@ -5,7 +5,7 @@ Kafka (seek, pause) is returned. Claims and commits count in wall-clock millisec
 `Now` has both.
 """
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count, groupby, islice, repeat
@@ -78,7 +78,7 @@ class Books:
         self.redeliveries = 0  # this and the next ones count records, ever since
         self.rejected = 0
         self.renewed = 0
-        self.buried = 0
+        self.buried: Counter[Reason] = Counter()
         self._group = group
         self._discarded = 0  # by ledgers that are gone
         self._lease_s = lease_s
@@ -298,7 +298,7 @@ class Books:
 
     def bury(self, burial: "Burial") -> None:
         """It was written elsewhere."""
-        self.buried += 1
+        self.buried[burial.reason] += 1
         burial.ledger.bury(burial.run.records[0].offset)
         self._note(burial.partition, burial.ledger)
 
@@ -344,7 +344,7 @@ class Books:
     # ---- commits
 
     def snapshots(self, now: Now, *, with_leases: bool = False) -> "Snapshots":
-        """What to commit: what Kafka does not know yet; `with_leases`, for a last one: also what was only handed out."""
+        """What to commit: what Kafka does not know yet; `with_leases`, for a last one: also what is only handed out."""
         if self._is_stale:
             return {}
         return {

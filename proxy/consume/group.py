@@ -13,6 +13,7 @@ from typing import Protocol
 
 from proxy.consume.books import Now
 from proxy.consume.claim import Claim, Held, Selection, Wish, read_wish
+from proxy.consume.control import Control
 from proxy.consume.handout import GroupState, Leased
 from proxy.consume.owner import Owner, read_clocks
 from proxy.consume.settings import GroupSettings
@@ -61,8 +62,16 @@ class GroupSession:
         self._tasks: set[asyncio.Task[None]] = set()
         self._was_lent = False  # the last hand-out came from a peer
         self._streams: dict[int, Stream] = {}  # open ones, and those that may be resumed
+        self.control = Control(self.owner, peers, self.state)
         self._sharing = (
-            Sharing(self.owner, peers, self, timeout_s=settings.ack_timeout_s, resumed=self._resume_here)
+            Sharing(
+                self.owner,
+                peers,
+                self,
+                timeout_s=settings.ack_timeout_s,
+                resumed=self._resume_here,
+                control=self.control,
+            )
             if peers is not None
             else None
         )

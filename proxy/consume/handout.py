@@ -1,7 +1,7 @@
 """What a reader of a group gets at once, and how the group looks from outside."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from proxy.consume.claim import Claim
 from proxy.consume.ledger import Ledger
@@ -30,12 +30,14 @@ class PartitionState:
     leased_records: int
     holes: int  # ranges accepted above the committable offset
     dead: int  # records that wait to be written as dead letters
+    oldest_lease_s: float | None = None  # the age of the longest-running lease
 
     @classmethod
-    def of(cls, partition: Partition, ledger: Ledger, end: int | None) -> "PartitionState":
+    def of(cls, partition: Partition, ledger: Ledger, end: int | None, now_s: float) -> "PartitionState":
         lag = max(0, end - ledger.low) if end is not None and ledger.low is not None else None
-        leased, holes = ledger.leased_records, len(ledger.settled)
-        return cls(partition, ledger.low, end, lag, ledger.open_records, leased, holes, len(ledger.dead))
+        leased, holes, since_s = ledger.leased_records, len(ledger.settled), ledger.oldest_lease_s
+        age_s = now_s - since_s if since_s is not None else None
+        return cls(partition, ledger.low, end, lag, ledger.open_records, leased, holes, len(ledger.dead), age_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,3 +59,4 @@ class GroupState:
     is_joined: bool  # False before the first assignment, and while partitions are being moved
     is_fenced: bool  # no heartbeat for a session timeout: nothing is handed out
     trouble: str | None  # why the group could not be joined, for people
+    dead_letters_by: Mapping[str, int] = field(default_factory=dict)  # written, by reason

@@ -26,6 +26,7 @@ from proxy.consume.claim import Claim, Held, Wish
 from proxy.consume.commits import Committer
 from proxy.consume.deadletters import DeadLetters
 from proxy.consume.handout import GroupState, PartitionState
+from proxy.consume.moves import Moves
 from proxy.consume.settings import GroupSettings
 from proxy.errors import Draining, KafkaAway, NotNow, ProxyError
 from proxy.observe.logs import logger
@@ -112,6 +113,9 @@ class Owner:
             if settings.dead_letter is not None and submitter is not None
             else None
         )
+        self.moves = Moves(
+            settings.group, self._books, self._committer, is_owning=self._is_owning, moved=self._operator_moved
+        )
         self._held_back: list[Callable[[], None]] = []  # what readers said while partitions were being moved
         self._alarm = Alarm(self._ring, now)
         self._is_closing = asyncio.Event()
@@ -134,9 +138,21 @@ class Owner:
         return self._member.map if self._member is not None else NOBODY
 
     @property
+    def member(self) -> GroupMember:
+        """Raises KafkaAway while it has not joined."""
+        if self._member is None:
+            raise KafkaAway(f"Group {self.group!r} is not joined.")
+        return self._member
+
+    @property
     def is_owning(self) -> bool:
         """False before the first assignment, and while partitions are being moved."""
         return self._is_owning.is_set()
+
+    @property
+    def partitions(self) -> frozenset[Partition]:
+        """Those that are ours; while partitions are being moved: were."""
+        return frozenset(self._books.ledgers)
 
     def has(self, partition: Partition) -> bool:
         """Whether it is ours; while partitions are being moved: was."""
@@ -159,6 +175,7 @@ class Owner:
                 self._take(
                     await member.fetch(timeout_s=self._settings.fetch_s, max_records=self._settings.fetch_records)
                 )
+                self.moves.make(member.seek)
         except Exception as exc:
             log.error("group_reader_failed", exc=exc, group=self.group)
             raise
@@ -292,9 +309,7 @@ class Owner:
         self.serve()
 
     async def _write(self, commits: Mapping[Partition, Committed]) -> None:
-        if self._member is None:
-            raise KafkaAway(f"Group {self.group!r} is not joined.")
-        await self._member.commit(commits)
+        await self.member.commit(commits)
 
     # ---- records go out
 
@@ -375,6 +390,14 @@ class Owner:
         self._committer.ask()
         self.serve()
 
+    def _operator_moved(self) -> None:
+        """Partitions go on elsewhere, or without some records: nobody need wait for what was there."""
+        self._acks.fetched()
+        self._acks.buried()
+        self._resume_roomy()
+        self._alarm.by(self._books.next_due_s)
+        self.serve()
+
     def settle(self, claim: Claim, held: Held) -> None:
         """Accept without an ack; what is no longer the claim's comes again."""
 
@@ -422,21 +445,22 @@ class Owner:
         """How the group looks from here, now; its readers say how many of them wait."""
         ledgers, member, now_s = self._books.ledgers, self._member, self._now().s
         partitions = [
-            PartitionState.of(partition, ledger, member.end_offset(partition) if member else None)
+            PartitionState.of(partition, ledger, member.end_offset(partition) if member else None, now_s)
             for partition, ledger in ledgers.items()
         ]
-        starts = [start_s for ledger in ledgers.values() if (start_s := ledger.oldest_lease_s) is not None]
+        ages_s = [age_s for state in partitions if (age_s := state.oldest_lease_s) is not None]
         return GroupState(
             group=self.group,
             partitions=partitions,
             leased_records=sum(state.leased_records for state in partitions),
-            oldest_lease_s=now_s - min(starts) if starts else None,
+            oldest_lease_s=max(ages_s, default=None),
             waiting=waiting,
             streams=streams,
             redeliveries=self._books.redeliveries,
             rejected=self._books.rejected,
             discarded=self._books.discarded,
-            dead_letters=self._books.buried,
+            dead_letters=self._books.buried.total(),
+            dead_letters_by={str(reason): count for reason, count in self._books.buried.items()},
             renewed=self._books.renewed,
             dead=sum(state.dead for state in partitions),
             is_joined=self._is_owning.is_set(),

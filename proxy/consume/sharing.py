@@ -14,6 +14,7 @@ from typing import Any
 from proxy.consume import wire
 from proxy.consume.borrowing import Borrowing, Clients
 from proxy.consume.claim import Claim, Held, Wish
+from proxy.consume.control import Control
 from proxy.consume.lending import Lending
 from proxy.consume.owner import Owner
 from proxy.consume.parting import joined, part_held, part_wish
@@ -35,12 +36,14 @@ class Sharing:
         *,
         timeout_s: float,
         resumed: Callable[[Claim], bool],
+        control: Control,
     ) -> None:
         """`timeout_s`: for an ack. `resumed`: a stream's client has come back; says whether the stream was here."""
         self._owner = owner
         self._peers = peers
         self._timeout_s = timeout_s
         self._resumed = resumed
+        self._control = control
         self._lending = Lending(owner)
         self._borrowing = Borrowing(owner.group, peers, clients, self._owners)
         self._changed = asyncio.Event()  # set and cleared at once: wakes all that wait now
@@ -224,7 +227,7 @@ class Sharing:
                 return await self._lending.acknowledge(said)
             case "resume":
                 return self._resumed(wire.to_claim(said[0]))
-        return None
+        return await self._control.asked(kind, said)
 
     def caller_gone(self, caller: PeerCaller) -> None:
         self._lending.caller_gone(caller)

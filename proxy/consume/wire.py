@@ -9,6 +9,8 @@
 | reader | `settle, group, claim, held` · `release` · `shorten, group, claim, seconds` | without an answer |
 | reader | asks `ack, group, claim, wish, delay_ms` | `done, outcome` · `refused, error, epoch, is moving` |
 | reader | asks `resume, group, claim` | whether the stream was here |
+| anyone | asks `state, group` | `done, state` |
+| anyone | asks `seek, group, offsets` · `skip, group, topic, partition, offset` | `done, …` · `refused, error` |
 
 Peers are believed: they hold the secret. Fields are only ever added, at the end; readers take what they know.
 """
@@ -19,6 +21,7 @@ from typing import Any
 
 from proxy import errors
 from proxy.consume.claim import Claim, Held, Wish
+from proxy.consume.handout import GroupState, PartitionState
 from proxy.errors import NotNow, ProxyError
 from proxy.record import Partition
 from proxy.seams import AckOutcome, Delivery
@@ -83,6 +86,25 @@ def from_outcome(outcome: AckOutcome) -> dict[str, Any]:
 def to_outcome(said: dict[str, Any]) -> AckOutcome:
     known = {field.name for field in fields(AckOutcome)}
     return AckOutcome(**{name: each for name, each in said.items() if name in known})
+
+
+def from_state(state: GroupState) -> dict[str, Any]:
+    told = asdict(state)
+    return {**told, "partitions": [{**each, "partition": list(each["partition"])} for each in told["partitions"]]}
+
+
+def to_state(said: dict[str, Any]) -> GroupState:
+    """Fields that one version added have defaults: another one does not tell them."""
+    partitions = [
+        PartitionState(**_known(PartitionState, {**each, "partition": Partition(*each["partition"])}))
+        for each in said["partitions"]
+    ]
+    return GroupState(**_known(GroupState, {**said, "partitions": partitions}))
+
+
+def _known(kind: type[GroupState] | type[PartitionState], said: Mapping[str, Any]) -> dict[str, Any]:
+    names = {each.name for each in fields(kind)}
+    return {name: value for name, value in said.items() if name in names}
 
 
 def from_error(error: ProxyError) -> list[Any]:
