@@ -158,6 +158,10 @@ class NotWritten(NotNow):
     code, title = "not_written", "The record was not written"
 
 
+class RefusedByKafka(NotWritten):
+    """Kafka looked at it, and would not have it now."""
+
+
 class KafkaAway(NotNow):
     code, title = "kafka_unavailable", "Kafka cannot be reached"
 

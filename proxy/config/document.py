@@ -70,6 +70,8 @@ def read_document(text: str, file: str) -> Document:
         mark = exc.problem_mark or exc.context_mark
         line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
         said = ", ".join(part for part in (exc.context, exc.problem) if part)
+        if _is_tab(text, line, column):
+            said = "there is a tab, and YAML is indented with spaces only: write spaces"
         raise NotYaml(Mistake(file, line, column, "file", f"is not YAML: {said}")) from exc
     except yaml.reader.ReaderError as exc:
         line, column = _line_and_column(text, exc.position)
@@ -130,6 +132,8 @@ class _Reader:
             return text
         if kind == "null":
             return None
+        if kind == "bool" and path == ("auth",):
+            return self._fault(path, f"is {text}, a truth value: where nobody is to be told apart, write `auth: none`")
         if kind == "bool" and text.lower() in _TRUTHS:
             return _TRUTHS[text.lower()]
         if kind == "int" and _WHOLE.fullmatch(text):
@@ -148,6 +152,11 @@ def _trap(kind: str, text: str) -> str:
 
 def _place(node: yaml.Node) -> tuple[int, int]:
     return node.start_mark.line + 1, node.start_mark.column + 1
+
+
+def _is_tab(text: str, line: int, column: int) -> bool:
+    there = "".join(text.splitlines()[line - 1 : line])
+    return there[column - 1 : column] == "\t"
 
 
 def _line_and_column(text: str, position: int) -> tuple[int, int]:

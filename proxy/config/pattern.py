@@ -114,6 +114,8 @@ def _segment(piece: str) -> Segment:
         if not _NAME.fullmatch(name):
             raise BadPattern(f"{piece!r} has no usable name: letters, digits, '_' and '-', such as {{store}}")
         return kind(name)
+    if piece.startswith(":") and _NAME.fullmatch(piece[1:]):
+        raise BadPattern(f"{piece!r} would be taken literally: write {{{piece[1:]}}} for a segment that varies")
     if piece in (".", "..") or not _LITERAL.fullmatch(piece):
         raise BadPattern(f"{piece!r} is no segment: write plain decoded text, or one whole {{name}}")
     return piece

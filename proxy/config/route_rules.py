@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
 from typing import Any
 
 from proxy.config.media import FORM, NDJSON, is_json
@@ -111,6 +112,27 @@ def fixed_numbers_are_numbers(route: RouteOutline) -> Iterator[Fault]:
         yield Fault((*route.path, "produce", "partition"), f"{partition} is no partition: write a number from 0")
 
 
+def fixed_times_are_times(route: RouteOutline) -> Iterator[Fault]:
+    """A timestamp without placeholders is known now."""
+    timestamp = route.produce.get("timestamp")
+    if isinstance(timestamp, bool) or not isinstance(timestamp, (int, str)) or "{" in str(timestamp):
+        return
+    if not is_time(str(timestamp)):
+        detail = f"{timestamp!r} is no time: write a template, such as {{body.at}}, or leave it out and it is now"
+        yield Fault((*route.path, "produce", "timestamp"), detail)
+
+
+def is_time(text: str) -> bool:
+    """Milliseconds since the epoch, or ISO 8601 with its offset or Z: what `routes/recipe.py` takes."""
+    if re.fullmatch(r"[0-9]{1,15}", text):
+        return True
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return False
+    return moment.tzinfo is not None and moment.timestamp() >= 0
+
+
 def content_types_can_be_read(route: RouteOutline) -> Iterator[Fault]:
     """A route that looks into bodies takes only what it can look into."""
     types = route.produce.get("content_types")
@@ -195,6 +217,7 @@ ROUTE_RULES: tuple[Rule, ...] = (
     empty_answers_have_no_body,
     templates_can_be_filled_in,
     fixed_numbers_are_numbers,
+    fixed_times_are_times,
     content_types_can_be_read,
     batches_can_come_in,
 )

@@ -20,6 +20,8 @@ def _no_truth(value: Any) -> Any:
 
 def _topic(value: str) -> str:
     if value in (".", "..") or not re.fullmatch(r"[A-Za-z0-9._-]{1,249}", value):
+        if "{" in value:
+            raise ValueError(f"{value!r} is a template, and a topic is not made of one: write a route for each topic")
         raise ValueError(f"{value!r} is no topic name: letters, digits, '.', '_' and '-', at most 249 of them")
     return value
 

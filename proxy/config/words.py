@@ -13,9 +13,9 @@ from proxy.config.mistake import Fault, Path, is_secret
 _DETAILS: dict[str, Callable[[ErrorDetails], str]] = {
     "missing": lambda error: "is missing",
     "value_error": lambda error: str(error["ctx"]["error"]),
-    "int_type": lambda error: f"is {_shown(error)}, must be a whole number",
-    "int_parsing": lambda error: f"is {_shown(error)}, must be a whole number",
-    "int_from_float": lambda error: f"is {_shown(error)}, must be a whole number",
+    "int_type": lambda error: f"is {_shown(error)}, must be {_whole_number(error['loc'])}",
+    "int_parsing": lambda error: f"is {_shown(error)}, must be {_whole_number(error['loc'])}",
+    "int_from_float": lambda error: f"is {_shown(error)}, must be {_whole_number(error['loc'])}",
     "bool_type": lambda error: f"is {_shown(error)}, must be true or false",
     "bool_parsing": lambda error: f"is {_shown(error)}, must be true or false",
     "string_type": lambda error: f"is {_shown(error)}, must be text: {_how_to_text(error['input'])}",
@@ -105,6 +105,15 @@ def _shown(error: ErrorDetails) -> str:
         return "a mapping" if isinstance(value, dict) else "a list"
     text = repr(value)
     return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+_UNITS = {"_ms": "of milliseconds, such as 5000", "_bytes": "of bytes, such as 1048576", "port": "such as 8080"}
+
+
+def _whole_number(path: Path) -> str:
+    """With its unit, which the key's name tells, and an example."""
+    unit = next((words for end, words in _UNITS.items() if str(path[-1]).endswith(end)), "such as 100")
+    return f"a whole number{',' if unit.startswith('such') else ''} {unit}"
 
 
 def _how_to_text(value: Any) -> str:

@@ -22,6 +22,7 @@ from proxy.errors import (
     OutcomeUnknown,
     ProxyError,
     RecordTooLarge,
+    RefusedByKafka,
     SchemaViolation,
     TooLarge,
 )
@@ -53,6 +54,7 @@ _STEPS: Sequence[tuple[type[ProxyError], str]] = (
     (BodyTimeout, "parse"),
     (OutcomeUnknown, "kafka"),
     (KafkaForbids, "kafka"),
+    (RefusedByKafka, "kafka"),
     (NotNow, "queue"),
 )
 

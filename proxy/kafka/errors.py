@@ -15,10 +15,10 @@ from aiokafka import errors as kafka
 from proxy.errors import (
     FieldInvalid,
     KafkaForbids,
-    NotWritten,
     OutcomeUnknown,
     ProxyError,
     RecordTooLarge,
+    RefusedByKafka,
     TopicMissing,
 )
 
@@ -37,24 +37,24 @@ REFUSED: dict[type[BaseException], Meaning] = {
     kafka.RecordListTooLargeError: Meaning(RecordTooLarge, "it is larger than a log segment"),
     kafka.InvalidTimestampError: Meaning(FieldInvalid, "its timestamp lies outside what the topic takes"),
     kafka.CorruptRecordException: Meaning(
-        NotWritten, "its checksum did not fit, or it has no key and the topic is compacted"
+        RefusedByKafka, "its checksum did not fit, or it has no key and the topic is compacted"
     ),
     kafka.InvalidTopicError: Meaning(TopicMissing, "the topic's name is not one Kafka takes"),
     kafka.UnknownTopicOrPartitionError: Meaning(TopicMissing, "the topic was deleted while the record waited"),
     kafka.TopicAuthorizationFailedError: Meaning(KafkaForbids, "the bridge may not write to it"),
     kafka.ClusterAuthorizationFailedError: Meaning(KafkaForbids, "the bridge may not write idempotently"),
-    kafka.NotEnoughReplicasError: Meaning(NotWritten, "fewer replicas are in sync than min.insync.replicas asks for"),
-    kafka.InvalidRequiredAcksError: Meaning(NotWritten, "the broker does not take acks=all"),
-    kafka.PolicyViolationError: Meaning(NotWritten, "a policy of the cluster forbids it"),
-    kafka.UnsupportedForMessageFormatError: Meaning(NotWritten, "the topic keeps an old record format"),
+    kafka.NotEnoughReplicasError: Meaning(RefusedByKafka, "fewer replicas are in sync than min.insync.replicas says"),
+    kafka.InvalidRequiredAcksError: Meaning(RefusedByKafka, "the broker does not take acks=all"),
+    kafka.PolicyViolationError: Meaning(RefusedByKafka, "a policy of the cluster forbids it"),
+    kafka.UnsupportedForMessageFormatError: Meaning(RefusedByKafka, "the topic keeps an old record format"),
     # INVALID_RECORD (87) and whatever else has no class in aiokafka.
-    kafka.UnknownError: Meaning(NotWritten, "the broker found it invalid"),
+    kafka.UnknownError: Meaning(RefusedByKafka, "the broker found it invalid"),
     # The producer was not taken, and so its batch was not appended.
-    kafka.OutOfOrderSequenceNumber: Meaning(NotWritten, "an earlier batch of the partition is missing"),
-    kafka.InvalidProducerEpoch: Meaning(NotWritten, "a newer producer took the identity"),
-    kafka.ProducerFenced: Meaning(NotWritten, "a newer producer took the identity"),
-    kafka.UnknownProducerId: Meaning(NotWritten, "the broker has forgotten the producer"),
-    kafka.InvalidProducerIdMapping: Meaning(NotWritten, "the broker has forgotten the producer"),
+    kafka.OutOfOrderSequenceNumber: Meaning(RefusedByKafka, "an earlier batch of the partition is missing"),
+    kafka.InvalidProducerEpoch: Meaning(RefusedByKafka, "a newer producer took the identity"),
+    kafka.ProducerFenced: Meaning(RefusedByKafka, "a newer producer took the identity"),
+    kafka.UnknownProducerId: Meaning(RefusedByKafka, "the broker has forgotten the producer"),
+    kafka.InvalidProducerIdMapping: Meaning(RefusedByKafka, "the broker has forgotten the producer"),
 }
 
 

@@ -42,6 +42,12 @@ def test_a_value_that_yaml_readers_disagree_about_is_a_fault_at_its_place(text: 
     assert document.place(fault) == (2, 6)
 
 
+@pytest.mark.parametrize("text", ["a:\n\tb: 1\n", "a:\n  - b\n\t- c\n"])
+def test_a_tab_is_called_a_tab(text: str) -> None:
+    with pytest.raises(NotYaml, match="there is a tab, and YAML is indented with spaces only"):
+        read_document(text, "f")
+
+
 @pytest.mark.parametrize("key", ["on", "1", "null", "12:30", "<<"])
 def test_a_key_that_is_no_text_is_a_fault_at_the_key(key: str) -> None:
     document = read_document(f"a: 1\n{key}: {{b: 2}}", "f")

@@ -24,7 +24,14 @@ REQUIRED = {"peer": {"listen": "a:1", "secret": LONG}}
         ("server: 8080", "9: server: is 8080, must be a mapping (key: value)"),
         ("server: {port: 70000}", "16: server.port: is 70000, must be at most 65535"),
         ("server: {port: true}", "16: server.port: is true, must be a whole number"),
-        ("server: {port: 80.5}", "16: server.port: is 80.5, must be a whole number"),
+        ("server: {port: 80.5}", "16: server.port: is 80.5, must be a whole number, such as 8080"),
+        ("limits: {in_flight: many}", "21: limits.in_flight: is 'many', must be a whole number, such as 100"),
+        (
+            "limits: {max_body_bytes: 1MB}",
+            "26: limits.max_body_bytes: is '1MB', must be a whole number of bytes, such as 1048576",
+        ),
+        ("auth: off", "7: auth: is off, a truth value: where nobody is to be told apart, write `auth: none`"),
+        ("auth: false", "7: auth: is false, a truth value: where nobody is to be told apart, write `auth: none`"),
         ("server: {host: 5}", "16: server.host: is 5, must be text: put it in quotes"),
         ("topics: {create: 'maybe'}", "18: topics.create: is 'maybe', must be true or false"),
         ("limits: {streams: 0}", "19: limits.streams: is 0, must be more than 0"),
@@ -94,6 +101,7 @@ def test_a_route_that_is_no_mapping_is_told_so(tmp_path: Path) -> None:
     [
         ("", "topic: is missing"),
         ("topic: ..", "topic: '..' is no topic name"),
+        ("topic: 'sales.{path.store}'", "topic: 'sales.{path.store}' is a template, and a topic is not made of one"),
         ("topic: 5", "topic: is 5, must be text: put it in quotes"),
         ("topic: a, key: 5", "key: is 5, must be text: put it in quotes"),
         ("topic: a, key: {body.sku}", 'key: is a mapping, must be text: a template needs quotes, "{body.sku}"'),

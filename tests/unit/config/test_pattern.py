@@ -32,6 +32,11 @@ def test_what_is_no_route_is_refused(text: str) -> None:
         Pattern.parse(text)
 
 
+def test_a_segment_as_other_servers_write_it_is_refused_with_how_it_is_written_here() -> None:
+    with pytest.raises(BadPattern, match=r"write \{store\} for a segment that varies"):
+        Pattern.parse("POST /stores/:store/stock")
+
+
 @pytest.mark.parametrize(
     ("route", "acks"),
     [

@@ -35,6 +35,7 @@ WRITTEN = Receipt("t", 3, 17, 0)
         (errors.KafkaAway, "queue"),
         (errors.TopicMissing, "queue"),
         (errors.Draining, "queue"),
+        (errors.RefusedByKafka, "kafka"),
         (errors.KafkaForbids, "kafka"),
         (errors.OutcomeUnknown, "kafka"),
         (errors.ProxyError, "bridge"),

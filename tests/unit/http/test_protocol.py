@@ -68,7 +68,9 @@ async def test_a_head_above_its_limit_is_431_and_the_connection_ends(pieces: int
             await client.writer.drain()
         status, headers, body = await client.answer()
         assert (status, headers["connection"]) == (431, "close")
-        assert json.loads(body)["code"] == "headers_too_large"
+        problem = json.loads(body)
+        assert problem["code"] == "headers_too_large"
+        assert problem["request_id"] == headers["x-request-id"]
         assert await client.rest() == b""
 
 
@@ -91,8 +93,10 @@ async def test_a_head_below_its_limit_passes_however_it_is_cut() -> None:
 async def test_a_head_that_does_not_end_in_time_is_408() -> None:
     async with connected(echo, Policy(head_timeout_s=0.05)) as client:
         client.send(b"GET / HTTP/1.1\r\nHost: a\r\nX: y")
-        status, _, body = await client.answer()
-        assert (status, json.loads(body)["code"]) == (408, "header_timeout")
+        status, headers, body = await client.answer()
+        problem = json.loads(body)
+        assert (status, problem["code"]) == (408, "header_timeout")
+        assert problem["request_id"] == headers["x-request-id"] != ""
 
 
 async def test_a_second_head_on_the_connection_has_its_time_limit_too() -> None:

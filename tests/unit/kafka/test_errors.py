@@ -3,7 +3,15 @@
 import pytest
 from aiokafka import errors as kafka
 
-from proxy.errors import FieldInvalid, KafkaForbids, NotNow, NotWritten, OutcomeUnknown, RecordTooLarge, TopicMissing
+from proxy.errors import (
+    FieldInvalid,
+    KafkaForbids,
+    NotNow,
+    OutcomeUnknown,
+    RecordTooLarge,
+    RefusedByKafka,
+    TopicMissing,
+)
 from proxy.kafka.errors import REFUSED, outcome
 
 UNKNOWN = [
@@ -26,12 +34,12 @@ UNKNOWN = [
         (kafka.InvalidTimestampError, FieldInvalid),
         (kafka.UnknownTopicOrPartitionError, TopicMissing),
         (kafka.TopicAuthorizationFailedError, KafkaForbids),
-        (kafka.NotEnoughReplicasError, NotWritten),
-        (kafka.CorruptRecordException, NotWritten),
-        (kafka.OutOfOrderSequenceNumber, NotWritten),
-        (kafka.ProducerFenced, NotWritten),
-        (kafka.InvalidProducerEpoch, NotWritten),
-        (kafka.UnknownError, NotWritten),
+        (kafka.NotEnoughReplicasError, RefusedByKafka),
+        (kafka.CorruptRecordException, RefusedByKafka),
+        (kafka.OutOfOrderSequenceNumber, RefusedByKafka),
+        (kafka.ProducerFenced, RefusedByKafka),
+        (kafka.InvalidProducerEpoch, RefusedByKafka),
+        (kafka.UnknownError, RefusedByKafka),
     ],
 )
 def test_what_the_broker_refuses_before_it_writes_is_not_written(error: type[Exception], meant: type) -> None:
