@@ -6,11 +6,28 @@ records, tokens and answers. `STEPBRIDGE_CLOCK_OFFSET_MS` shifts the wall clock 
 
 import os
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 _offset_ms = int(os.environ.get("STEPBRIDGE_CLOCK_OFFSET_MS", "0"))
+_monotonic_s: Callable[[], float] = time.monotonic
 
-now_s = time.monotonic
+
+def now_s() -> float:
+    """Seconds on the monotonic clock."""
+    return _monotonic_s()
+
+
+@contextmanager
+def going_by(monotonic_s: Callable[[], float]) -> Iterator[None]:
+    """Another clock than the machine's, for a while: of a test that lets hours pass in no time."""
+    global _monotonic_s
+    before, _monotonic_s = _monotonic_s, monotonic_s
+    try:
+        yield
+    finally:
+        _monotonic_s = before
 
 
 def wall_ms() -> int:

@@ -188,6 +188,8 @@ class Feed:
         at = {p: mark for p, mark in ring.layout.by_partition(ring.tip).items() if p.partition < self._count(p.topic)}
         try:
             overlap = Overlap(at, await self.bounds(list(at)))
+            if overlap.is_blind:  # a client may know better
+                ring.clear(ring.layout, ring.tip)
             await self._tail.open(overlap.starts)
             self._trouble = None
             self._wake()

@@ -26,11 +26,9 @@ class Overlap:
 
     def __init__(self, marks: Mapping[Partition, Mark], bounds: Bounds) -> None:
         """`marks` are within `bounds`."""
-        self._expected = {
-            partition: mark
-            for partition, mark in marks.items()
-            if mark.timestamp_ms is not None and mark.next_offset > bounds[partition][0]
-        }
+        followed = {partition: mark for partition, mark in marks.items() if mark.next_offset > bounds[partition][0]}
+        self._expected = {partition: mark for partition, mark in followed.items() if mark.timestamp_ms is not None}
+        self.is_blind = len(self._expected) < len(followed)  # somewhere the record before is not known
         self.starts = {partition: mark.next_offset - (partition in self._expected) for partition, mark in marks.items()}
 
     def __repr__(self) -> str:

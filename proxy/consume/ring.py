@@ -86,7 +86,7 @@ class Ring:
     """Holds at most about so many records and bytes (and what fronts keep in `frames` comes on top)."""
 
     def __init__(self, layout: Layout, start: Marks, *, max_records: int, max_bytes: int) -> None:
-        self.generation = 0  # goes up when what comes does not continue what was there
+        self.generation = 0  # goes up when what comes does not continue what was there, or may not
         self._scanned: Mapping[Partition, int] = {}
         self._max_records = max_records
         self._max_bytes = max_bytes
@@ -130,7 +130,7 @@ class Ring:
         self._link(Chunk(layout, layout.marks(self.layout.by_partition(self.tip))))
 
     def clear(self, layout: Layout, tip: Marks) -> None:
-        """What comes now does not continue what was there: all readers fall out, and check where they are."""
+        """What comes now may not continue what was there: all readers fall out, and check where they are."""
         self.generation += 1
         self._scanned = {}
         for chunk in self._chunks:

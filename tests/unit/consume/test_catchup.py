@@ -9,6 +9,8 @@ from proxy.consume.catchup import CatchUp, Reader
 from proxy.errors import Overloaded
 from tests.unit.consume.scripted_log import ScriptedLog
 
+VIRTUAL_TIME = True
+
 
 @pytest.fixture
 def log() -> ScriptedLog:

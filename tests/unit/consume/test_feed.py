@@ -18,6 +18,8 @@ from proxy.record import Partition
 from proxy.seams import FeedEvent
 from tests.unit.consume.scripted_log import ScriptedLog, until
 
+VIRTUAL_TIME = True
+
 SIGNER = Signer(["secret"])
 A0, A1 = Partition("a", 0), Partition("a", 1)
 
