@@ -103,7 +103,7 @@ async def test_the_end_an_offset_and_a_time_are_found_in_each_partition() -> Non
     broker = filled(ORDERS, OTHER)
     for partition in (ORDERS, OTHER):
         for record in broker.logs[partition]:
-            record.timestamp = 1_000 * record.offset + partition.partition  # type: ignore[misc]
+            record.timestamp = 1_000 * record.offset + partition.partition
     async with crew(broker, "a", "b") as workers:
         await two(workers)
         control = workers["a"].control
