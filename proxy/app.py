@@ -73,10 +73,10 @@ class Bridge:
     async def __aenter__(self) -> "Bridge":
         config, enter = self._config, self._stack.enter_async_context
         self._topics = await enter(Topics(self._settings, all_topics(config), create=config.topics.create))
-        producer = await enter(
+        self._producer = await enter(
             Producer(self._settings, on_error=self._note_kafka_error, on_refused=self._topics.recheck)
         )
-        self._queues = ProduceQueues(self._topics, producer, key_hashes(config, HASHES))
+        self._queues = ProduceQueues(self._topics, self._producer, key_hashes(config, HASHES))
         self._stack.push_async_callback(self._queues.close)
         self._catch_up = await enter(CatchUp(lambda: Tail(self._settings)))
         self._network = await enter(network_of(config.peer, self._worker)) if config.peer else None
@@ -166,6 +166,7 @@ class Bridge:
     def _samples(self) -> Iterator[Sample]:
         yield Sample("stepbridge_ready", {}, self.serving)
         yield Sample("stepbridge_kafka_up", {}, self._topics.state().reachable)
+        yield Sample("stepbridge_producers_replaced_total", {}, self._producer.replaced)
         yield from self._services.bounds.samples()
         yield from status.produce_samples(self._queues)
         yield from status.group_samples(self.groups())

@@ -29,9 +29,11 @@ def _docker_answers() -> bool:
 
 TOOLS: dict[str, tuple[Callable[[], bool], str]] = {  # name: (is it there?, what to do if not)
     "chromium": (_found("chromium", "chromium-browser"), "install Chromium (Debian: apt-get install chromium)"),
+    "curl": (_found("curl"), "install curl (Debian: apt-get install curl)"),
     "docker": (_docker_answers, "install Docker and start its engine"),
     "go": (_found("go"), "install Go 1.22 or newer (Debian: apt-get install golang-go)"),
     "helm": (_found("helm"), "install Helm 3"),
+    "jdk": (_found("javac"), "install a JDK, 11 or newer (Debian: apt-get install openjdk-17-jdk-headless)"),
     "nginx": (_found("nginx"), "install nginx (Debian: apt-get install nginx-light)"),
     "own-broker": (lambda: "KAFKA_BOOTSTRAP_SERVERS" not in os.environ, "unset KAFKA_BOOTSTRAP_SERVERS"),
 }

@@ -147,6 +147,12 @@ FAMILIES = (
         "Errors of the Kafka client, by what was being done and the error's name.",
     ),
     Family(
+        "stepbridge_producers_replaced_total",
+        Kind.COUNTER,
+        (),
+        "Producers replaced, since one had died or its sequence was broken; none while Kafka is merely away.",
+    ),
+    Family(
         "stepbridge_ready",
         Kind.GAUGE,
         (),

@@ -7,8 +7,10 @@ import pytest
 
 from proxy.errors import KafkaAway, NotWritten, OutcomeUnknown, ProxyError, RecordTooLarge
 from proxy.http.items import WINDOW
+from proxy.limits.gate import Gate
 from proxy.record import Record
 from tests.unit.http.batching import Answered, Batching, ScriptedSubmitter, post
+from tests.unit.http.served import Client
 
 SCHEMA = {"file": "x.json", "document": {"type": "object", "properties": {"sku": {"type": "integer"}}}}
 
@@ -161,3 +163,16 @@ async def test_records_are_counted_by_their_outcome_with_the_bytes_of_their_valu
     numbers = batching.metrics.snapshot().numbers
     assert numbers["stepbridge_records_total"] == {("b", "in", "written"): 2, ("b", "in", "refused"): 1}
     assert numbers["stepbridge_bytes_total"] == {("b", "in", "written"): 19, ("b", "in", "refused"): 2}
+
+
+async def test_at_the_bound_a_client_that_asks_first_is_refused_before_it_sends() -> None:
+    """What is refused for want of room costs neither the line nor memory."""
+    full = Gate(1, 10_000_000, "route b")
+    full.enter()
+    async with Batching(own=full).serve() as batching:
+        client = await Client.connect(batching.port)
+        client.send(b"POST /b/7 HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\nexpect: 100-continue\r\n\r\n")
+        status, headers, body = await client.answer()
+        assert (status, orjson.loads(body)["code"], headers["retry-after"]) == (503, "overloaded", "1")
+        assert batching.submitter.windows == []
+        client.close()

@@ -67,4 +67,4 @@ def test_what_is_not_written_says_so_by_its_status(error: type[Exception]) -> No
     told = outcome(error(), "retail.sales", attempts=1)
     assert 400 <= told.status < 500 or told.status == 503
     assert (told.retry_after_s is not None) == isinstance(told, NotNow)
-    assert REFUSED[error].reason  # type: ignore[index]
+    assert REFUSED[error].reason
