@@ -12,7 +12,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
-APART_S = (1.0, 4.0)  # from the end of one fault to the next
+APART_S = (1.0, 4.0)  # unless it is said otherwise
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,17 +50,19 @@ Track = Sequence[Fault]
 Strike = Callable[[Fault], AbstractAsyncContextManager[int]]  # done on entering, healed on leaving; tells whom it hit
 
 
-def deal(dice: random.Random, kinds: Mapping[str, Lasting], lasts_s: float) -> Track:
-    """Faults of these kinds for a load of so many seconds."""
+def deal(
+    dice: random.Random, kinds: Mapping[str, Lasting], lasts_s: float, apart_s: tuple[float, float] = APART_S
+) -> Track:
+    """Faults of these kinds for a load of so many seconds, the next at least and at most so long after one's end."""
     faults: list[Fault] = []
     deck: list[str] = []
-    at_s = dice.uniform(*APART_S)
+    at_s = dice.uniform(*apart_s)
     while at_s < lasts_s:
         deck = deck or dice.sample(list(kinds), len(kinds))
         name = deck.pop()
         fault_s = dice.uniform(kinds[name].least_s, kinds[name].most_s)
         faults.append(Fault(at_s, fault_s, name, dice.randrange(1_000), dice.random()))
-        at_s += fault_s + dice.uniform(*APART_S)
+        at_s += fault_s + dice.uniform(*apart_s)
     return faults
 
 

@@ -1,6 +1,7 @@
 """One request on a connection of its own, so that any worker may have it; and streams, event by event."""
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -28,10 +29,11 @@ async def ask(port: int, data: bytes, within_s: float) -> Answer:
 
 
 class Events(Exchange):
-    """A stream of server-sent events: `async for` gives what came at a time, until the stream ends."""
+    """A stream of server-sent events. `came` is told of records as they come, `next` gives them once again."""
 
-    def __init__(self) -> None:
+    def __init__(self, came: Callable[[list[dict[str, Any]]], None]) -> None:
         super().__init__()
+        self._tell = came
         self._rest = b""
         self._came: asyncio.Queue[list[dict[str, Any]] | None] = asyncio.Queue()
         self.last_id = ""
@@ -56,6 +58,7 @@ class Events(Exchange):
     def on_body(self, chunk: bytes) -> None:
         *events, self._rest = (self._rest + chunk).split(b"\n\n")
         if found := [record for event in events if (record := self._record(event)) is not None]:
+            self._tell(found)
             self._came.put_nowait(found)
 
     def _record(self, event: bytes) -> dict[str, Any] | None:

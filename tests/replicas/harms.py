@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from tests.chaos.tracks import Fault, Track, deal
 from tests.replicas.stage import REPLICAS, Replica, Stage, tell
 
+APART_S = (3.0, 9.0)  # Kafka takes a session, 6 s, to give up a member: a group is to find itself now and then
 EVERYBODY = REPLICAS  # hit, where it is not one replica alone
 
 Harm = Callable[[Stage, Replica, float], AbstractAsyncContextManager[None]]  # how much, from 0 to 1
@@ -101,7 +102,7 @@ KINDS = WORKER_KINDS | REPLICA_KINDS | {GROW: Kind(grown, hits_all=True)}
 def schedule(seed: int, lasts_s: float) -> list[Track]:
     """For a load of so many seconds: workers, replicas, and in the middle more partitions. The same for a seed."""
     decks = {"workers": WORKER_KINDS, "replicas": REPLICA_KINDS}
-    tracks = [deal(random.Random(f"{seed}/{name}"), deck, lasts_s) for name, deck in decks.items()]
+    tracks = [deal(random.Random(f"{seed}/{name}"), deck, lasts_s, APART_S) for name, deck in decks.items()]
     return [*tracks, [Fault(lasts_s / 2, 0, GROW, aim=0, amount=0)]]
 
 

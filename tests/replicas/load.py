@@ -1,15 +1,17 @@
 """Who writes, and who reads: clients that go to another replica with every request, and do all that a client may."""
 
 import asyncio
+import json
 import random
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TextIO
 
 import orjson
 from aiokafka import AIOKafkaProducer
+from aiokafka.structs import RecordMetadata
 
 from proxy.consume.claim import Claim
 from proxy.consume.token import Signer
@@ -32,10 +34,11 @@ Record = Mapping[str, Any]
 
 @dataclass(slots=True)
 class World:
-    """What all share: where the replicas are, who judges, what was answered, and whether it is over."""
+    """What all share: where the replicas are, who judges, what was answered, a diary, and whether it is over."""
 
     ports: Sequence[int]
     judge: Judge
+    diary: TextIO
     began_s: float = field(default_factory=time.monotonic)
     answers: Counter[str] = field(default_factory=Counter)
     over: asyncio.Event = field(default_factory=asyncio.Event)
@@ -44,6 +47,10 @@ class World:
     def now_s(self) -> float:
         """Seconds since it began."""
         return time.monotonic() - self.began_s
+
+    def note(self, *what: object) -> None:
+        """A line in the diary: to be read where the judge finds a lie."""
+        self.diary.write(json.dumps([round(self.now_s, 4), *what]) + "\n")
 
 
 class Client:
@@ -146,6 +153,7 @@ class Client:
         return records, lease
 
     def _bring(self, records: Sequence[Record], since_s: float) -> None:
+        self._world.note(self._name, "brought", since_s, [(number(r), r["id"], r["deliveries"]) for r in records])
         self._judge.brought(map(number, records), since_s=since_s, at_s=self._world.now_s, to=self._name)
 
     def _handed_out_s(self, lease: str) -> float:
@@ -173,6 +181,7 @@ class Client:
 
     def _acked(self, accepted: Sequence[Record], answer: Answer) -> bool:
         """Whether the answer says what became of an ack of these; the judge is told."""
+        self._world.note(self._name, "acked", answer.status, code(answer.body), [number(each) for each in accepted])
         if answer.status == 200:
             self._judge.accepted(map(number, accepted), self._world.now_s)
             return True
@@ -191,7 +200,7 @@ class Client:
         until_s = self._world.now_s + self._dice.uniform(0.5, 4)
         try:
             _, stream = await asyncio.get_running_loop().create_connection(
-                Events, "127.0.0.1", self._dice.choice(self._world.ports)
+                lambda: Events(self._bring_events), "127.0.0.1", self._dice.choice(self._world.ports)
             )
         except OSError:
             await asyncio.sleep(RESTS_S)
@@ -201,19 +210,16 @@ class Client:
             while (left_s := until_s - self._world.now_s) > 0:
                 if (records := await stream.next(left_s)) is None:
                     break
-                await self._take_events(records)
+                for lease, those in by_lease(records).items():
+                    await self._ack(lease, accept=those)
         finally:
             stream.close()
         self._note("stream", stream.status)
         return stream.last_id
 
-    async def _take_events(self, records: Sequence[Record]) -> None:
-        by_lease: dict[str, list[Record]] = {}
-        for record in records:
-            by_lease.setdefault(record["lease"], []).append(record)
-        for lease, those in by_lease.items():
+    def _bring_events(self, records: Sequence[Record]) -> None:
+        for lease, those in by_lease(records).items():
             self._bring(those, self._handed_out_s(lease))
-            await self._ack(lease, accept=those)
 
     # ---- all of them
 
@@ -228,7 +234,14 @@ class Client:
         name = f"{what}: {names.get(status) or f'{status} {code(body)}'}"
         self._world.answers[name] += 1
         if status not in names and status not in (409, 503, 504):
-            self._judge.strange(f"{name} at {self._world.now_s:.2f} s: {body[:300]!r}")
+            self._judge.strange(f"{self._name}, {name} at {self._world.now_s:.2f} s: {body[:300]!r}")
+
+
+def by_lease(events: Iterable[Record]) -> Mapping[str, Sequence[Record]]:
+    found: dict[str, list[Record]] = {}
+    for event in events:
+        found.setdefault(event["lease"], []).append(event)
+    return found
 
 
 def ids(records: Iterable[Record]) -> list[str]:
@@ -244,6 +257,10 @@ def code(body: bytes) -> str:
     return str(orjson.loads(body).get("code")) if body.startswith(b"{") else ""
 
 
+def place(written: RecordMetadata) -> tuple[int, int]:
+    return written.partition, written.offset
+
+
 async def write(bootstrap: str, topic: str, world: World, per_s: float, over: asyncio.Event) -> None:
     """Numbered records at an even rate, with some keys, until it is over. Raises KafkaError if one is refused."""
     done, began_s = 0, time.monotonic()
@@ -254,5 +271,6 @@ async def write(bootstrap: str, topic: str, world: World, per_s: float, over: as
             sent = [await producer.send(topic, b'{"n":%d}' % n, b"%d" % (n % KEYS)) for n in numbers]
             await asyncio.gather(*sent)
             world.judge.wrote(numbers, world.now_s)
+            world.note("writer", "wrote", [(n, *place(one.result())) for n, one in zip(numbers, sent, strict=True)])
             done += len(numbers)
             await asyncio.sleep(TICK_S)

@@ -7,13 +7,13 @@ anew     all replicas are killed and started again, and are read from: what Kafk
 """
 
 import asyncio
-import json
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TextIO
 
 from tests.chaos.tracks import Happened, Track, play
 from tests.kafka.cluster import Kafka
@@ -53,9 +53,14 @@ class Round:
 
 
 async def run(plan: Plan, kafka: Kafka, directory: Path) -> Round:
-    """Play it. The bridges' logs stay in `directory`."""
+    """Play it. Everybody's log stays in `directory`, and in `diary.jsonl` what each client did and saw."""
+    with (directory / "diary.jsonl").open("w") as diary:
+        return await _run(plan, kafka, directory, diary)
+
+
+async def _run(plan: Plan, kafka: Kafka, directory: Path, diary: TextIO) -> Round:
     async with Stage(kafka, directory) as stage:
-        world = World(stage.ports, Judge())
+        world = World(stage.ports, Judge(), diary)
         async with reading(world, stage.group, plan):
             happened = await harmed(stage, world, plan)
             drained_s = await drain(stage, world)
@@ -63,7 +68,6 @@ async def run(plan: Plan, kafka: Kafka, directory: Path) -> Round:
         await anew(stage, world, plan)
         for partition, committed, end in await stage.commits():
             world.judge.left(partition, committed, end)
-        (directory / "events.json").write_text(json.dumps(world.answers, indent=1))
         return Round(plan, world.judge.verdict(world.now_s), happened, world.answers, stage.troubles(), drained_s)
 
 
