@@ -1,6 +1,8 @@
 """Topics that are not there, come later, change, take less than the bridge does, or go away."""
 
 import asyncio
+import json
+import re
 import time
 
 import httpx
@@ -105,6 +107,12 @@ async def test_a_limit_lowered_behind_the_bridges_back_costs_only_the_record_tha
     assert (await http.post("/w", content=b"last")).status_code == 201
     found = [record.value for record in await consume_all(name)]
     assert sorted(found) == sorted([b"first", *numbered(40), b"last"])
+    async with client(shared.admin_url) as admin:
+        metrics = (await admin.get("/metrics")).text
+    assert re.search(r"^stepbridge_producers_replaced_total [1-9]", metrics, re.MULTILINE)
+    assert "MessageSizeTooLargeError" in metrics
+    events = {json.loads(line)["event"] for line in shared.process.log.splitlines()}
+    assert {"batch_failed", "producer_replaced"} <= events
 
 
 async def test_a_record_without_a_key_is_422_for_a_compacted_topic_and_harms_no_other(
