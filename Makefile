@@ -31,11 +31,16 @@ demo: $(EMBEDDED)  ## the retail scenario on an embedded broker, with a page to 
 demo-check: $(EMBEDDED)  ## the same, played once without a screen: every reader saw what it should, or exit 1
 	@exec $(PY) -m proxy demo --check $(ARGS)
 
-test: kafka-tools $(DEV) kafka-jars  ## all tests but the long ones, on a real Kafka that it gets and starts (10 minutes)
-	@exec $(PY) -m pytest $(ARGS)
+# They mostly wait: two processes, each with a Kafka of its own, take hardly more than half the time of one. What takes
+# long comes first, in the order of the directories, and not in that of how many tests a file has.
+JOBS ?= 2
+TEST := $(PY) -m pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder
+
+test: kafka-tools $(DEV) kafka-jars  ## all tests but the long ones, on a real Kafka that it gets and starts (7 minutes)
+	@exec $(TEST) $(ARGS)
 
 test-all: kafka-tools $(DEV) kafka-jars  ## all tests; fails if one could not run for want of a tool (40 minutes)
-	@exec $(PY) -m pytest --all $(ARGS)
+	@exec $(TEST) --all $(ARGS)
 
 check: $(DEV)  ## format, lint, types, and who may import whom
 	@$(PY) -m ruff format --check .

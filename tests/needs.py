@@ -3,6 +3,9 @@
 `@pytest.mark.needs("chromium")` runs where Chromium is found. Elsewhere the summary says
 `NOT RUN: chromium (3 tests): what to install`, and with `--all` (make test-all) the run then fails.
 `@pytest.mark.long` runs with `--all` only.
+
+In a run by several processes (pytest-xdist) each of them collects all tests and leaves out the same; the one that they
+report to collects none, and is told.
 """
 
 import os
@@ -11,6 +14,7 @@ import subprocess
 from collections import Counter
 from collections.abc import Callable
 from functools import cache
+from typing import Any
 
 import pytest
 
@@ -78,6 +82,13 @@ def _needed(item: pytest.Item) -> set[str]:
     return named
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """A process of several has ended. One that crashed has told nothing; the others tell the same."""
+    left_out: Counter[str] = node.config.stash[NOT_RUN]
+    left_out |= Counter(getattr(node, "workeroutput", {}).get("not_run", {}))
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     for tool, count in sorted(config.stash[NOT_RUN].items()):
         _, what_to_do = TOOLS[tool]
@@ -90,6 +101,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     """`--all` promises that everything ran."""
+    if hasattr(session.config, "workeroutput"):  # one process of several
+        session.config.workeroutput["not_run"] = dict(session.config.stash[NOT_RUN])
+        return
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     skipped = reporter is not None and reporter.stats.get("skipped")
     incomplete = session.config.getoption("--all") and session.config.stash[NOT_RUN]

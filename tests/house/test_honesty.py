@@ -64,6 +64,15 @@ def inner(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.
 
 
 @pytest.mark.long
+def test_several_processes_tell_once_what_could_not_run(inner: pytest.Pytester) -> None:
+    inner.makepyfile(INNER)
+    result = inner.runpytest_subprocess("--all", "--numprocesses=2")
+    assert [line for line in result.outlines if "NOT RUN" in line] == ["NOT RUN: no-such-tool (1 test): build one"]
+    result.assert_outcomes(passed=2)
+    assert result.ret == 1
+
+
+@pytest.mark.long
 def test_what_could_not_run_is_named_with_what_to_install(inner: pytest.Pytester) -> None:
     inner.makepyfile(INNER)
     result = inner.runpytest_subprocess()

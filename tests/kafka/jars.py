@@ -4,6 +4,7 @@
 Maven are there. Needs nothing but Python's own library: `make test` looks before it installs anything.
 """
 
+import fcntl
 import re
 import shutil
 import subprocess
@@ -41,6 +42,13 @@ def look() -> None:
 
 def ensure() -> Path:
     """The directory of the jars, which Maven fills the first time (54 MB). Raises Missing."""
+    CACHE.mkdir(exist_ok=True)
+    with (CACHE / "kafka.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # of several that ask at the same time, one fetches
+        return _fetched()
+
+
+def _fetched() -> Path:
     if _complete().exists() and _complete().read_text() == POM.read_text():
         return directory()
     look()

@@ -1,6 +1,8 @@
 """One Apache Kafka broker: a JVM, its directory, its ports, and every way a test may mistreat it."""
 
+import contextlib
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -23,11 +25,16 @@ Configuration:
 """
 
 
+PORTS = range(10_000, 32_000)  # below those that systems give to connections: nobody gets one of these by chance
+
+
 def free_port() -> int:
-    """A loopback port that nobody has now. Another process may be quicker: who binds it must be able to retry."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
+    """A loopback port that nobody has now, drawn: tests that run at the same time do not draw the same."""
+    while True:
+        port = secrets.choice(PORTS)
+        with socket.socket() as listener, contextlib.suppress(OSError):
+            listener.bind(("127.0.0.1", port))
+            return port
 
 
 class Node:
@@ -124,8 +131,8 @@ class Node:
             "advertised.listeners": here,
             "controller.listener.names": "CONTROLLER",
             "log.dirs": self._data,
-            "broker.heartbeat.interval.ms": 500,
-            "broker.session.timeout.ms": 3000,  # so long a killed broker is kept from coming back
+            "broker.heartbeat.interval.ms": 300,
+            "broker.session.timeout.ms": 1500 if brokers == 1 else 3000,  # one that was killed waits so long
             "leader.imbalance.check.interval.seconds": 5,  # and a broker that came back soon leads again
             "num.network.threads": 2,
             "num.io.threads": 4,
