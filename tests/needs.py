@@ -102,7 +102,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     """`--all` promises that everything ran."""
     if hasattr(session.config, "workeroutput"):  # one process of several
-        session.config.workeroutput["not_run"] = dict(session.config.stash[NOT_RUN])
+        session.config.workeroutput["not_run"] = {**session.config.stash[NOT_RUN]}
         return
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     skipped = reporter is not None and reporter.stats.get("skipped")
