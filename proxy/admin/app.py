@@ -5,9 +5,7 @@ and a page of another origin in an operator's browser cannot make the bridge do 
 """
 
 import asyncio
-from typing import Any
 
-import orjson
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -15,12 +13,14 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
+from proxy.admin.answer import answer
+from proxy.admin.groups import group_routes
 from proxy.admin.guard import Guard
 from proxy.admin.index import CONTENT_SECURITY_POLICY, index_page
 from proxy.admin.openapi import openapi
 from proxy.admin.operations import Operations
 from proxy.admin.problem import BadConfiguration, NotReady, failed, not_served, refused
-from proxy.admin.states import group_states, route_states
+from proxy.admin.states import route_states
 from proxy.config.mistake import ConfigMistakes
 from proxy.errors import ProxyError
 from proxy.observe.exposition import render
@@ -37,7 +37,7 @@ def admin_app(operations: Operations) -> Starlette:
             Route("/metrics", endpoints.metrics),
             Route("/openapi.json", endpoints.openapi),
             Route("/admin/routes", endpoints.routes),
-            Route("/admin/groups", endpoints.groups),
+            *group_routes(operations),
             Route("/admin/reload", endpoints.reload, methods=["POST"]),
         ],
         middleware=[Middleware(Guard)],
@@ -54,20 +54,20 @@ class _Endpoints:
 
     async def healthz(self, request: Request) -> Response:
         """The process works: this answer is the proof."""
-        return _json({"status": "ok"})
+        return answer({"status": "ok"})
 
     async def readyz(self, request: Request) -> Response:
         """Should requests be sent here? With `?strict=1` a missing dependency makes it a no."""
         if request.query_params.get("strict", "0") == "0":
             if not self._operations.ready():
                 raise NotReady("The bridge is starting or draining.")
-            return _json({"status": "ready"})
+            return answer({"status": "ready"})
         dependencies = self._operations.dependencies()
         missing = [dependency.name for dependency in dependencies if not dependency.up]
         if missing or not self._operations.ready():
             reason = f"Missing: {', '.join(missing)}." if missing else "The bridge is starting or draining."
             raise NotReady(reason, extra={"dependencies": dependencies})
-        return _json({"status": "ready", "dependencies": dependencies})
+        return answer({"status": "ready", "dependencies": dependencies})
 
     async def metrics(self, request: Request) -> Response:
         """Rendered in a thread: a thousand routes take 0.2 s, which no request should wait for."""
@@ -76,14 +76,11 @@ class _Endpoints:
         return Response(body, media_type=content_type)
 
     async def openapi(self, request: Request) -> Response:
-        return _json(openapi(self._operations.config()))
+        return answer(openapi(self._operations.config()))
 
     async def routes(self, request: Request) -> Response:
         operations = self._operations
-        return _json({"routes": route_states(operations.config(), operations.routes(), operations.snapshot())})
-
-    async def groups(self, request: Request) -> Response:
-        return _json({"groups": group_states(self._operations.groups())})
+        return answer({"routes": route_states(operations.config(), operations.routes(), operations.snapshot())})
 
     async def reload(self, request: Request) -> Response:
         try:
@@ -91,8 +88,4 @@ class _Endpoints:
         except ConfigMistakes as exc:
             detail = f"The old configuration stays in force. In the file: {len(exc.mistakes)} to put right."
             raise BadConfiguration(detail, extra={"mistakes": [str(mistake) for mistake in exc.mistakes]}) from None
-        return _json({"changed": changed})
-
-
-def _json(document: Any) -> Response:
-    return Response(orjson.dumps(document, option=orjson.OPT_APPEND_NEWLINE), media_type="application/json")
+        return answer({"changed": changed})

@@ -18,8 +18,18 @@ _LINKS = (
     ("/readyz?strict=1", "… and everything it depends on is there; the state of each"),
     ("/metrics", "Prometheus text, or OpenMetrics by <code>Accept</code>"),
     ("/admin/routes", "each route: topics, state, requests"),
-    ("/admin/groups", "each consumer group: partitions, lag, leases"),
+    ("/admin/groups", "each consumer group: workers, partitions, lag, leases"),
     ("/openapi.json", "OpenAPI 3.1 of the configured routes"),
+)
+
+_OF_GROUPS = (  # below /admin/groups/{group}
+    (
+        "POST …/seek",
+        "go on from <code>?to=</code>begin, end, an offset or a time; <code>&amp;topic=&amp;partition=</code>",
+    ),
+    ("POST …/skip", "go on without <code>?record=</code>topic:partition:offset"),
+    ("GET …/dead", "the newest dead letters: <code>?max=100&amp;values=1</code>"),
+    ("POST …/replay", "send <code>?id=</code>dead letters, or <code>?all=1</code>, back to where they came from"),
 )
 
 _digest = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
@@ -31,6 +41,7 @@ CONTENT_SECURITY_POLICY = (
 def index_page() -> str:
     """The page as HTML; to be sent with CONTENT_SECURITY_POLICY, which knows its style by hash."""
     rows = "\n".join(f'<tr><td><a href="{path}">{path}</a></td><td>{text}</td></tr>' for path, text in _LINKS)
+    orders = "\n".join(f"<tr><td><code>{what}</code></td><td>{text}</td></tr>" for what, text in _OF_GROUPS)
     return f"""<!doctype html>
 <html lang="en">
 <head><meta charset="utf-8"><title>Stepbridge</title><style>{_STYLE}</style></head>
@@ -40,6 +51,7 @@ def index_page() -> str:
 {rows}
 <tr><td><code>POST /admin/reload</code></td><td>read the configuration file again (or <code>stepbridge reload</code>)
 </td></tr>
+{orders}
 </table>
 </body>
 </html>

@@ -5,10 +5,14 @@ The states are plain data: orjson writes them as they are, so their fields are t
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from proxy.config.model import Config
+from proxy.consume.control import Moved
+from proxy.consume.graves import Replay
+from proxy.consume.whence import Whence
 from proxy.observe.metrics import Snapshot
+from proxy.record import Partition
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,18 +34,39 @@ class RouteState:
 
 @dataclass(frozen=True, slots=True)
 class PartitionState:
-    """One partition owned here. An offset or lag that is not known yet is None."""
+    """One partition of a group. What its owner does not tell, or does not know yet, is None."""
 
     topic: str
     partition: int
-    committable: int | None  # the lowest offset that is not settled
-    end: int | None
-    lag: int | None
+    committable: int | None = None  # the lowest offset that is not settled
+    end: int | None = None
+    lag: int | None = None
+    owner: str | None = None  # the worker that has it, by the address where its peers reach it; None: it has no address
+    leases_out: int | None = None
+    oldest_lease_s: float | None = None
+    holes: int | None = None  # ranges accepted above the committable offset
+    open_records: int | None = None  # in its owner's memory
+    dead_waiting: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MemberState:
+    """One worker of a group. Of one that cannot be reached only the address and the partitions are known."""
+
+    address: str | None  # where its peers reach it; None: it has none
+    is_here: bool  # it is the one that answers this
+    is_reachable: bool
+    partitions: Sequence[str]  # topic:partition
+    waiting: int | None = None
+    streams: int | None = None
+    is_joined: bool | None = None
+    is_fenced: bool | None = None
+    trouble: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class GroupState:
-    """This process's member of one consumer group."""
+    """One consumer group: all of its workers that can be reached, together."""
 
     group: str
     partitions: Sequence[PartitionState]
@@ -57,10 +82,48 @@ class GroupState:
     dead_letters: int = 0
     renewed: int = 0
     dead_waiting: int = 0  # records whose dead letters are not written yet
+    streams: int = 0
+    members: Sequence[MemberState] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LetterState:
+    """One dead letter. `value` and `encoding` as readers get them, where they are asked for."""
+
+    id: str  # in the dead-letter topic
+    origin: str  # the record's id
+    deliveries: int
+    reason: str
+    timestamp_ms: int  # when it was written
+    key: str | Mapping[str, str] | None
+    is_replayed: bool
+    omitted: str | None = None  # why the record is not in it
+    value: Any = None
+    encoding: str | None = None
+
+
+class GroupControl(Protocol):
+    """What an operator does to one group. All raise NotNow and its kin if nothing was done."""
+
+    async def seek(self, whence: Whence, *, topic: str | None, partition: int | None) -> Sequence[Moved]:
+        """See `Control.seek` (`consume/control.py`)."""
+        ...
+
+    async def skip(self, partition: Partition, offset: int) -> bool:
+        """See `Control.skip`."""
+        ...
+
+    async def dead(self, *, most: int, with_values: bool) -> tuple[Sequence[LetterState], bool]:
+        """The newest dead letters, and whether there are no others. Raises NoDeadLetters."""
+        ...
+
+    async def replay(self, ids: Sequence[str] | None) -> Replay:
+        """Send these back, or all that were not yet. Raises NoDeadLetters; see `Graves` (`consume/graves.py`)."""
+        ...
 
 
 class Operations(Protocol):
-    """The running bridge, as an operator sees it. Nothing here waits for Kafka but `reload`."""
+    """The running bridge, as an operator sees it. Nothing here waits for Kafka but `reload` and what `group` does."""
 
     def config(self) -> Config:
         """The configuration in force."""
@@ -76,7 +139,13 @@ class Operations(Protocol):
         """By the route's name; a route left out is serving."""
         ...
 
-    def groups(self) -> Sequence[GroupState]: ...
+    async def groups(self) -> Sequence[GroupState]:
+        """Every group that is read here, with all its workers: those elsewhere are asked, a second at most."""
+        ...
+
+    def group(self, name: str) -> GroupControl:
+        """Raises NoGroup if no route reads for it."""
+        ...
 
     def snapshot(self) -> Snapshot:
         """All metrics (`Metrics.snapshot`)."""

@@ -16,6 +16,20 @@ class BadConfiguration(Unprocessable):
     code, title = "bad_configuration", "The configuration file has mistakes; nothing was changed"
 
 
+class NoGroup(ProxyError):
+    status, code, title = 404, "no_group", "No route reads for this group"
+
+
+class NoDeadLetters(ProxyError):
+    status, code, title = 404, "no_dead_letters", "The group has no dead letters"
+
+
+class NotMoved(NotNow):
+    """`extra` says of each partition why."""
+
+    code, title = "not_moved", "The group was not moved"
+
+
 class ForeignOrigin(Forbidden):
     """A browser sent this on behalf of a page that is not ours."""
 

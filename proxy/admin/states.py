@@ -2,10 +2,10 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import Any
 
-from proxy.admin.operations import GroupState, RouteState
+from proxy.admin.operations import GroupState, LetterState, RouteState
 from proxy.config.model import Config, Route
 from proxy.observe.metrics import Snapshot
 
@@ -52,3 +52,9 @@ def _requests(snapshot: Snapshot) -> dict[str, dict[str, int]]:
     for (route, status), count in snapshot.numbers["stepbridge_requests_total"].items():
         counts[route][status] = int(count)
     return counts
+
+
+def letter_state(letter: LetterState, *, with_value: bool) -> dict[str, Any]:
+    """One dead letter; without its value there is no word of it."""
+    told = {each.name: getattr(letter, each.name) for each in fields(letter)}
+    return told if with_value else {name: each for name, each in told.items() if name not in ("value", "encoding")}

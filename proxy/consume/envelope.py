@@ -20,7 +20,7 @@ def envelope(record: Fetched, deliveries: int | None = None) -> bytes:
 
     Never raises, for any bytes: a value that is not JSON is text, one that is not UTF-8 either is base64.
     """
-    encoding, value = _value(record.value)
+    encoding, value = shown_value(record.value)
     topic, partition, offset = record.topic, record.partition, record.offset
     fields: dict[str, Any] = {
         "id": f"{topic}:{partition}:{offset}",
@@ -28,8 +28,8 @@ def envelope(record: Fetched, deliveries: int | None = None) -> bytes:
         "partition": partition,
         "offset": offset,
         "timestamp_ms": record.timestamp,
-        "key": _text(record.key),
-        "headers": [(_name(name), _text(value)) for name, value in record.headers] if record.headers else (),
+        "key": shown_bytes(record.key),
+        "headers": [(_name(name), shown_bytes(value)) for name, value in record.headers] if record.headers else (),
         "value": value,
         "encoding": encoding,
     }
@@ -40,10 +40,11 @@ def envelope(record: Fetched, deliveries: int | None = None) -> bytes:
 
 def bare(record: Fetched) -> bytes:
     """The value alone, as JSON: itself, or a string of its text or base64, or null for a tombstone."""
-    return orjson.dumps(_value(record.value)[1])
+    return orjson.dumps(shown_value(record.value)[1])
 
 
-def _value(value: bytes | None) -> tuple[str, str | orjson.Fragment]:
+def shown_value(value: bytes | None) -> tuple[str, str | orjson.Fragment]:
+    """The encoding, and the value as that."""
     if value is None:
         return "none", _NULL
     try:
@@ -62,7 +63,7 @@ def _not_json(value: bytes) -> tuple[str, str]:
         return "base64", b64encode(value).decode("ascii")
 
 
-def _text(data: bytes | None) -> str | dict[str, str] | None:
+def shown_bytes(data: bytes | None) -> str | dict[str, str] | None:
     """A key, or a header's value. Kafka has both without a value."""
     if data is None:
         return None

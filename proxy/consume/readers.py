@@ -35,6 +35,10 @@ class Readers(Generic[KeyT, ReaderT]):
     def __iter__(self) -> Iterator[ReaderT]:
         return (reader for reader, _ in self._running.values())
 
+    def items(self) -> Iterator[tuple[KeyT, ReaderT]]:
+        """Each with its settings; the newest last."""
+        return ((key, reader) for key, (reader, _) in self._running.items())
+
     async def __aenter__(self) -> "Readers[KeyT, ReaderT]":
         return self
 

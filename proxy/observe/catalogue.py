@@ -47,6 +47,7 @@ class Family:
 BOUNDS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 
 _ROUTE = ("route",)
+_PARTITION = ("group", "topic", "partition")
 _RECORDS = ("route", "direction", "outcome")
 
 FAMILIES = (
@@ -102,7 +103,7 @@ FAMILIES = (
     Family(
         "stepbridge_group_lag_records",
         Kind.GAUGE,
-        ("group", "topic", "partition"),
+        _PARTITION,
         "Records between the group's commit and the end of the log, for the partitions owned here.",
         merge=Merge.MAX,  # while a partition moves, two workers may tell of it
     ),
@@ -124,7 +125,7 @@ FAMILIES = (
     Family(
         "stepbridge_group_dead_letters_total",
         Kind.COUNTER,
-        ("group",),
+        ("group", "reason"),
         "Dead letters written, of records that were rejected or handed out too often.",
     ),
     Family(
@@ -135,6 +136,43 @@ FAMILIES = (
     ),
     Family(
         "stepbridge_group_renewed_total", Kind.COUNTER, ("group",), "Records whose leases readers renewed, each time."
+    ),
+    Family(
+        "stepbridge_group_partition_leases_out",
+        Kind.GAUGE,
+        _PARTITION,
+        "Records handed out and not yet accepted, for the partitions owned here.",
+        merge=Merge.MAX,
+    ),
+    Family(
+        "stepbridge_group_partition_oldest_lease_seconds",
+        Kind.GAUGE,
+        _PARTITION,
+        "Age of the lease that has been running for the longest time; 0 while there is none.",
+        "seconds",
+        merge=Merge.MAX,
+    ),
+    Family(
+        "stepbridge_group_partition_holes",
+        Kind.GAUGE,
+        _PARTITION,
+        "Ranges accepted above the group's commit; at 700 nothing new is handed out.",
+        merge=Merge.MAX,
+    ),
+    Family(
+        "stepbridge_group_partition_open_records",
+        Kind.GAUGE,
+        _PARTITION,
+        "Records in memory: handed out, or waiting to be.",
+        merge=Merge.MAX,
+    ),
+    # peers, where there are any
+    Family("stepbridge_peers_connected", Kind.GAUGE, (), "Other workers that this one calls, and is connected to."),
+    Family(
+        "stepbridge_peers_refused_total",
+        Kind.COUNTER,
+        (),
+        "Connections to the peer port that did not know the secret, or were broken off before they showed it.",
     ),
     # Kafka and the process
     Family(
@@ -220,7 +258,10 @@ _FOOT = (
     "",
     "With several workers `process_*` is the supervisor's own. Counters and histograms are sums over all workers, also",
     "those that have died, but for their last second. Gauges are of the workers that answer, and are added up, but for",
-    "`stepbridge_group_lag_records` and those that are 0 or 1.",
+    "`stepbridge_group_lag_records`, `stepbridge_group_partition_*` and those that are 0 or 1.",
+    "",
+    "What has the label `partition` is told by the worker that owns the partition, and by no other: of one that has",
+    "moved away there is nothing.",
 )
 
 if __name__ == "__main__":

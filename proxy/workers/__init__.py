@@ -2,6 +2,5 @@
 
 `supervisor` opens the sockets, keeps a worker in every `slot`, and drains them; `child` is its view of one process;
 `worker` is that process. `channel` is the line between the two. `restarts` says when a dead worker starts again.
-`admin` is the admin side of all of them, which hands what it cannot answer itself to a worker (`forward`), and puts
-together what each knows a part of (`groups`).
+`admin` is the admin side of all of them, which hands what it cannot answer itself to a worker (`forward`).
 """

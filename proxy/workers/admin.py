@@ -22,7 +22,6 @@ from proxy.errors import ProxyError
 from proxy.observe.exposition import render
 from proxy.observe.metrics import Snapshot
 from proxy.workers.forward import Answer, ask
-from proxy.workers.groups import together
 
 FORWARD_WITHIN_S = 5.0
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
@@ -61,7 +60,6 @@ def admin_app(fleet: Fleet) -> Starlette:
             Route("/readyz", endpoints.readyz),
             Route("/metrics", endpoints.metrics),
             Route("/admin/routes", endpoints.routes),
-            Route("/admin/groups", endpoints.groups),
             Route("/admin/reload", endpoints.reload, methods=["POST"]),
             Route("/{path:path}", endpoints.forward, methods=METHODS),
         ],
@@ -100,15 +98,6 @@ class _Endpoints:
             each["name"]: RouteState(each["state"], each["detail"]) for each in orjson.loads(answer.body)["routes"]
         }
         return _json({"routes": route_states(self._fleet.config(), states, await self._fleet.snapshot())})
-
-    async def groups(self, request: Request) -> Response:
-        """Each worker is a member of its own, and knows its own partitions: all are asked."""
-        paths = self._fleet.admin_paths()
-        asked = await asyncio.gather(*(self._asked(request, [path]) for path in paths), return_exceptions=True)
-        answers = [answer for answer in asked if isinstance(answer, Answer)]
-        if not answers or any(answer.status != 200 for answer in answers):
-            return _as_it_is(answers[0] if answers else await self._asked(request, paths))
-        return _json({"groups": together([orjson.loads(answer.body)["groups"] for answer in answers])})
 
     async def reload(self, request: Request) -> Response:
         try:

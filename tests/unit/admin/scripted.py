@@ -4,10 +4,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from proxy.admin.operations import Dependency, GroupState, RouteState
+from proxy.admin.operations import Dependency, GroupState, LetterState, RouteState
+from proxy.admin.problem import NoGroup
 from proxy.config.mistake import ConfigMistakes
 from proxy.config.model import Config
+from proxy.consume.control import Moved
+from proxy.consume.graves import Replay
+from proxy.consume.whence import Whence
+from proxy.errors import ProxyError
 from proxy.observe.metrics import Metrics, Snapshot
+from proxy.record import Partition
 
 
 def config(*routes: Mapping[str, Any]) -> Config:
@@ -30,6 +36,7 @@ class ScriptedOperations:
     needs: Sequence[Dependency] = (Dependency("kafka", up=True),)
     route_states: Mapping[str, RouteState] = field(default_factory=dict)
     group_states: Sequence[GroupState] = ()
+    controls: "dict[str, ScriptedGroup]" = field(default_factory=lambda: {"shops": ScriptedGroup()})
     metrics: Metrics = field(default_factory=Metrics)
     next_reload: Sequence[str] | ConfigMistakes = ()
     reloads: int = 0
@@ -46,8 +53,13 @@ class ScriptedOperations:
     def routes(self) -> Mapping[str, RouteState]:
         return self.route_states
 
-    def groups(self) -> Sequence[GroupState]:
+    async def groups(self) -> Sequence[GroupState]:
         return self.group_states
+
+    def group(self, name: str) -> "ScriptedGroup":
+        if name not in self.controls:
+            raise NoGroup(f"No route reads for a group {name!r}; the groups are: {', '.join(self.controls)}.")
+        return self.controls[name]
 
     def snapshot(self) -> Snapshot:
         return self.metrics.snapshot()
@@ -57,3 +69,36 @@ class ScriptedOperations:
         if isinstance(self.next_reload, ConfigMistakes):
             raise self.next_reload
         return self.next_reload
+
+
+@dataclass
+class ScriptedGroup:
+    """`proxy.admin.operations.GroupControl`: writes down what it was told, and answers what the test says."""
+
+    told: list[tuple[Any, ...]] = field(default_factory=list)
+    moved: Sequence[Moved] = (Moved(Partition("orders", 0), 9, 5),)
+    is_skipped: bool = True
+    letters: Sequence[LetterState] = ()
+    replays: list[Replay] = field(default_factory=list)
+    error: ProxyError | None = None
+
+    async def seek(self, whence: Whence, *, topic: str | None, partition: int | None) -> Sequence[Moved]:
+        self._say("seek", whence, topic, partition)
+        return self.moved
+
+    async def skip(self, partition: Partition, offset: int) -> bool:
+        self._say("skip", partition, offset)
+        return self.is_skipped
+
+    async def dead(self, *, most: int, with_values: bool) -> tuple[Sequence[LetterState], bool]:
+        self._say("dead", most, with_values)
+        return self.letters[:most], len(self.letters) <= most
+
+    async def replay(self, ids: Sequence[str] | None) -> Replay:
+        self._say("replay", ids)
+        return self.replays.pop(0) if self.replays else Replay()
+
+    def _say(self, *what: Any) -> None:
+        if self.error is not None:
+            raise self.error
+        self.told.append(what)

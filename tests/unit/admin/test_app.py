@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from proxy.admin.app import admin_app
-from proxy.admin.operations import Dependency, GroupState, PartitionState, RouteState
+from proxy.admin.operations import Dependency, GroupState, MemberState, PartitionState, RouteState
 from proxy.config.mistake import ConfigMistakes, Mistake
 from tests.unit.admin.scripted import ScriptedOperations
 
@@ -135,10 +135,14 @@ async def test_routes_are_listed_in_the_files_order_with_state_and_counts(
 async def test_groups_are_listed_with_their_partitions_and_the_lag_that_is_known(
     admin: httpx.AsyncClient, operations: ScriptedOperations
 ) -> None:
-    known = PartitionState("orders", 0, committable=90, end=100, lag=10)
-    unknown = PartitionState("orders", 1, committable=None, end=None, lag=None)
+    known = PartitionState("orders", 0, 90, 100, 10, "a:1", leases_out=4, oldest_lease_s=1.5, holes=2, open_records=9)
+    unknown = PartitionState("orders", 1, owner="b:1")
+    members = [
+        MemberState("a:1", True, True, ["orders:0"], waiting=2, streams=1, is_joined=True, is_fenced=False),
+        MemberState("b:1", False, False, ["orders:1"]),
+    ]
     operations.group_states = [
-        GroupState("shops", [known, unknown], leases_out=4, oldest_lease_s=1.5, waiting=2, redeliveries=1),
+        GroupState("shops", [known, unknown], 4, 1.5, waiting=2, redeliveries=1, streams=1, members=members),
         GroupState("auditors", [], leases_out=0, oldest_lease_s=None, waiting=0, redeliveries=0),
     ]
     auditors, shops = (await admin.get("/admin/groups")).json()["groups"]
@@ -146,8 +150,14 @@ async def test_groups_are_listed_with_their_partitions_and_the_lag_that_is_known
     assert shops == {
         "group": "shops",
         "partitions": [
-            {"topic": "orders", "partition": 0, "committable": 90, "end": 100, "lag": 10},
-            {"topic": "orders", "partition": 1, "committable": None, "end": None, "lag": None},
+            {
+                "topic": "orders", "partition": 0, "committable": 90, "end": 100, "lag": 10, "owner": "a:1",
+                "leases_out": 4, "oldest_lease_s": 1.5, "holes": 2, "open_records": 9, "dead_waiting": None,
+            },
+            {
+                "topic": "orders", "partition": 1, "committable": None, "end": None, "lag": None, "owner": "b:1",
+                **dict.fromkeys(("leases_out", "oldest_lease_s", "holes", "open_records", "dead_waiting")),
+            },
         ],
         "leases_out": 4,
         "oldest_lease_s": 1.5,
@@ -161,6 +171,17 @@ async def test_groups_are_listed_with_their_partitions_and_the_lag_that_is_known
         "dead_letters": 0,
         "renewed": 0,
         "dead_waiting": 0,
+        "streams": 1,
+        "members": [
+            {
+                "address": "a:1", "is_here": True, "is_reachable": True, "partitions": ["orders:0"],
+                "waiting": 2, "streams": 1, "is_joined": True, "is_fenced": False, "trouble": None,
+            },
+            {
+                "address": "b:1", "is_here": False, "is_reachable": False, "partitions": ["orders:1"],
+                **dict.fromkeys(("waiting", "streams", "is_joined", "is_fenced", "trouble")),
+            },
+        ],
         "lag": 10,
     }
 
