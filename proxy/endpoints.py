@@ -14,7 +14,7 @@ from proxy.consume.terms import Order, Terms
 from proxy.http.ack import AckEndpoint
 from proxy.http.batch import BatchEndpoint
 from proxy.http.bounds import Bounds
-from proxy.http.consume import ConsumeEndpoint
+from proxy.http.consume import ConsumeEndpoint, answer_closed
 from proxy.http.dispatch import Endpoint, Handler
 from proxy.http.encoding import MAX_ZSTD_UPLOADS
 from proxy.http.feed import FeedPoll, FeedStreaming
@@ -22,6 +22,7 @@ from proxy.http.group import GroupPoll, GroupStreaming
 from proxy.http.items import ItemWriter
 from proxy.http.ndjson import NdjsonEndpoint
 from proxy.http.produce import ProduceEndpoint
+from proxy.http.upkeep import Ends, Upkeep
 from proxy.limits.gate import Gate
 from proxy.observe.metrics import Metrics, RouteMetrics
 from proxy.routes.recipe import RecordRecipe
@@ -91,12 +92,14 @@ class Services:
     groups: Readers[GroupKey, GroupSession]
     feeds: Readers[FeedKey, Feed]
     bounds: Bounds
+    ends: Ends
     drain: "asyncio.Future[None]"
     zstd_uploads: Gate = field(default_factory=lambda: Gate(MAX_ZSTD_UPLOADS, 0, "streams of zstd", "zstd_uploads"))
 
     def table(self, config: Config) -> RouteTable[Endpoint]:
         """Every route of the file. Readers that are new to it are started."""
         self.bounds.follow(config)
+        self.ends.follow(config)
         return RouteTable.build(entry for route in config.routes for entry in self._entries(route, config))
 
     def _entries(self, route: Route, config: Config) -> Iterator[tuple[str, str, Endpoint]]:
@@ -110,11 +113,11 @@ class Services:
             yield route.method, route.path, self._produce(route, route.produce, config, metrics)
         elif route.consume and route.consume.group:
             session = self.groups.get(GroupKey.of(route.consume))
-            yield route.method, route.path, self._group(route.consume, session, metrics)
+            yield route.method, route.path, self._group(route, route.consume, session, metrics)
             if route.ack_path:
                 yield "POST", route.ack_path, AckEndpoint(session, self.bounds.gate, config.limits.max_body_bytes)
         elif route.consume:
-            yield route.method, route.path, self._feed(route.consume, metrics)
+            yield route.method, route.path, self._feed(route, route.consume, metrics)
 
     def _produce(self, route: Route, produce: Produce, config: Config, metrics: RouteMetrics) -> ProduceEndpoint:
         limits = config.limits
@@ -129,16 +132,22 @@ class Services:
         ndjson = NdjsonEndpoint(many, gate, self.bounds.streams, self.zstd_uploads, max_body_bytes, self.drain)
         return BatchEndpoint(*common, many, ndjson)
 
-    def _group(self, consume: Consume, session: GroupSession, metrics: RouteMetrics) -> ConsumeEndpoint:
+    def _group(self, route: Route, consume: Consume, session: GroupSession, metrics: RouteMetrics) -> Handler:
+        if consume.closed:  # what is leased may still be acknowledged
+            return answer_closed
         is_auto, values_only = consume.ack == "auto", consume.shape == "values"
         poll = GroupPoll(session, is_auto, values_only, metrics, self.drain)
-        stream = GroupStreaming(session, is_auto, values_only, consume.heartbeat_ms / 1000, metrics, self.drain)
+        upkeep = Upkeep.of(consume, self.ends.of(route))
+        stream = GroupStreaming(session, is_auto, values_only, upkeep, metrics)
         return ConsumeEndpoint(poll, stream, self.bounds.streams, takes_acks=not is_auto)
 
-    def _feed(self, consume: Consume, metrics: RouteMetrics) -> ConsumeEndpoint:
+    def _feed(self, route: Route, consume: Consume, metrics: RouteMetrics) -> Handler:
+        if consume.closed:
+            return answer_closed
         feed, values_only = self.feeds.get(frozenset(consume.topics)), consume.shape == "values"
         poll = FeedPoll(feed, consume.from_, values_only, metrics, self.drain)
-        stream = FeedStreaming(feed, consume.from_, values_only, consume.heartbeat_ms / 1000, metrics, self.drain)
+        upkeep = Upkeep.of(consume, self.ends.of(route))
+        stream = FeedStreaming(feed, consume.from_, values_only, upkeep, metrics)
         return ConsumeEndpoint(poll, stream, self.bounds.streams)
 
 
@@ -147,7 +156,8 @@ def group_keys(config: Config) -> set[GroupKey]:
 
 
 def feed_keys(config: Config) -> set[FeedKey]:
-    return {frozenset(r.consume.topics) for r in config.routes if r.consume and not r.consume.group}
+    reading = (route.consume for route in config.routes if route.consume and not route.consume.closed)
+    return {frozenset(consume.topics) for consume in reading if not consume.group}
 
 
 def topics_of(route: Route) -> Sequence[str]:

@@ -248,3 +248,9 @@ class Gone(ProxyError):
     """A position points at records that are no longer (or not yet) in the log. `extra` has the range lost."""
 
     status, code, title = 410, "position_gone", "The position is no longer in the log"
+
+
+class RouteClosed(ProxyError):
+    """For good. An EventSource is answered 204 instead, which it takes for that."""
+
+    status, code, title = 410, "route_closed", "The route is retired"

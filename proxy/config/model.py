@@ -21,6 +21,7 @@ from proxy.config.values import (
     Bytes,
     Count,
     DelayMs,
+    EventName,
     GroupName,
     HeaderName,
     MediaType,
@@ -235,6 +236,18 @@ class Consume(Section):
         default="latest", alias="from", description="Where a first reader begins: earliest or latest."
     )
     heartbeat_ms: Milliseconds = Field(default=15_000, description="A comment after so long a silence on a stream.")
+    heartbeat_event: EventName | None = Field(
+        default=None, description="An SSE event of that name instead of the comment: browsers' programs see it."
+    )
+    retry_ms: Milliseconds = Field(
+        default=2_000, description="After how long SSE clients come back when they have lost a stream."
+    )
+    lifetime_ms: Milliseconds | None = Field(
+        default=None, description="A stream ends after so long, 10 % more or less; its client comes back."
+    )
+    closed: bool = Field(
+        default=False, description="Retired: streams end, SSE is answered 204 (stop), everything else 410."
+    )
 
     @model_validator(mode="before")
     @classmethod

@@ -10,6 +10,7 @@ from proxy.config.pattern import Pattern
 from proxy.config.rate import parse_rate
 
 _SERVERS_OWN = ("connection", "content-length", "date", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade")
+_EVENTS_TAKEN = ("message", "open", "error", "gap", "end")  # by browsers, and by us
 
 
 def _no_truth(value: Any) -> Any:
@@ -92,6 +93,14 @@ def _answer_header(value: str) -> str:
     return value
 
 
+def _event_name(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9._-]{0,99}", value):
+        raise ValueError(f"{value!r} is no event name: a letter, then letters, digits, '.', '_' and '-'")
+    if value in _EVENTS_TAKEN:
+        raise ValueError(f"{value} means something else to clients: write another, such as heartbeat")
+    return value
+
+
 def _rate(value: str) -> str:
     parse_rate(value)
     return " ".join(value.split())
@@ -123,6 +132,7 @@ RouteText = Annotated[str, AfterValidator(_route)]
 RouteName = Annotated[str, AfterValidator(_route_name)]
 HeaderName = Annotated[str, AfterValidator(_header_name)]
 AnswerHeader = Annotated[str, AfterValidator(_answer_header)]
+EventName = Annotated[str, AfterValidator(_event_name)]
 RateText = Annotated[str, AfterValidator(_rate)]
 Template = str
 NumericTemplate = Annotated[Template, BeforeValidator(_number_as_text, json_schema_input_type=int | str)]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import parse_qsl
 
-from proxy.errors import Malformed
+from proxy.errors import Malformed, RouteClosed
 from proxy.http.accept import choose
 from proxy.http.exchange import Exchange, whole_number
 from proxy.limits.gate import Streams
@@ -59,6 +59,13 @@ class ConsumeEndpoint:
             )
         with self.streams:
             await (self.poll if ask.media == JSON else self.stream)(exchange, ask)
+
+
+async def answer_closed(exchange: Exchange) -> None:
+    """A route that is retired: 204 tells an EventSource to stop for good; everyone else is told by an error."""
+    if choose(exchange.header(b"accept"), OFFERED) != SSE:
+        raise RouteClosed("This route is retired: nothing more will come of it. Stop asking.")
+    await exchange.answer(204, [NO_STORE, VARY], b"")
 
 
 def read_ask(exchange: Exchange) -> Ask:

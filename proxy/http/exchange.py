@@ -194,16 +194,18 @@ def new_id() -> str:
 
 
 class Interrupt:
-    """Ends what is awaited inside it as soon as the client has gone or the bridge drains.
+    """Ends what is awaited inside it as soon as the client has gone, `end` is done, or the time is over.
 
-    Raises ClientGone in the first case; in the second it just leaves the block, and `draining` is True. No task is
-    made for it: the request's own task is cancelled and caught here.
+    Raises ClientGone in the first case; else it just leaves the block, and `reason` says why: the result of `end`, or
+    `lifetime`. No task is made for it: the request's own task is cancelled and caught here.
     """
 
-    def __init__(self, exchange: Exchange, drain: asyncio.Future[None]) -> None:
-        self.draining = False
+    def __init__(self, exchange: Exchange, end: asyncio.Future[Any], within_s: float | None = None) -> None:
+        self.reason: str | None = None
         self._gone = exchange.connection.gone()
-        self._drain = drain
+        self._end = end
+        self._within_s = within_s
+        self._timer: asyncio.TimerHandle | None = None
         self._task = asyncio.current_task()
         self._fired = False
         self._inside = False
@@ -211,13 +213,17 @@ class Interrupt:
     def __enter__(self) -> "Interrupt":
         self._inside = True
         self._gone.add_done_callback(self._fire)
-        self._drain.add_done_callback(self._fire)
+        self._end.add_done_callback(self._fire)
+        if self._within_s is not None:
+            self._timer = asyncio.get_running_loop().call_later(self._within_s, self._fire)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> bool:
         self._inside = False
         self._gone.remove_done_callback(self._fire)
-        self._drain.remove_done_callback(self._fire)
+        self._end.remove_done_callback(self._fire)
+        if self._timer is not None:
+            self._timer.cancel()
         if not self._fired:
             return False
         assert self._task is not None
@@ -225,10 +231,10 @@ class Interrupt:
             return False
         if self._gone.done():
             raise ClientGone
-        self.draining = True
+        self.reason = (self._end.result() or "") if self._end.done() else "lifetime"
         return True
 
-    def _fire(self, _: asyncio.Future[None]) -> None:
+    def _fire(self, _: asyncio.Future[Any] | None = None) -> None:
         if self._inside and not self._fired and self._task is not None:
             self._fired = True
             self._task.cancel()

@@ -17,7 +17,8 @@ from proxy.errors import Draining, Gone
 from proxy.http.audience import Audience
 from proxy.http.consume import NDJSON, NO_STORE, SSE, STREAM_HEADERS, VARY, Ask
 from proxy.http.exchange import Exchange, Interrupt
-from proxy.http.frames import NDJSON_HEARTBEAT, RETRY, SSE_HEARTBEAT, ndjson, sse, sse_id, sse_named, with_members
+from proxy.http.frames import ndjson, sse, sse_named, with_members
+from proxy.http.upkeep import Upkeep
 from proxy.observe.metrics import RouteMetrics
 from proxy.record import Fetched
 from proxy.seams import FeedCursor, FeedEvent, FeedReader
@@ -56,7 +57,7 @@ class FeedPoll:
 
 
 class FeedStreaming:
-    """GET with SSE or NDJSON: records as they come, until the client goes or the bridge drains.
+    """GET with SSE or NDJSON: records as they come, until the client goes or the stream ends (`upkeep.py`).
 
     Whoever has all there is sits in the audience, which is written to as one; the others go at their own pace.
     """
@@ -66,29 +67,28 @@ class FeedStreaming:
         feed: FeedReader,
         start: Literal["earliest", "latest"],
         values_only: bool,
-        heartbeat_s: float,
+        upkeep: Upkeep,
         metrics: RouteMetrics,
-        drain: asyncio.Future[None],
     ) -> None:
         self._feed = feed
         self._start: Literal["earliest", "latest"] = start
+        self._upkeep = upkeep
         self._metrics = metrics
-        self._drain = drain
-        self._views = {media: View(feed, media, values_only, heartbeat_s, metrics) for media in (SSE, NDJSON)}
+        self._views = {media: View(feed, media, values_only, upkeep, metrics) for media in (SSE, NDJSON)}
 
     async def __call__(self, exchange: Exchange, ask: Ask) -> None:
         cursor = None
-        with Interrupt(exchange, self._drain):
+        with Interrupt(exchange, self._upkeep.end):
             cursor = await self._feed.cursor(ask.position, start=self._start)
         if cursor is None:
-            raise Draining("The bridge is shutting down. Repeat the request: another one answers.")
+            raise Draining("The bridge is shutting down, or its route has just changed. Repeat the request.")
         self._metrics.open_streams += 1
         try:
             await exchange.begin(200, [(b"content-type", ask.media.encode()), *STREAM_HEADERS])
-            await exchange.write(RETRY + sse_id(cursor.position) if ask.media == SSE else NDJSON_HEARTBEAT)
-            with Interrupt(exchange, self._drain):
+            await exchange.write(self._upkeep.opening(ask.media, cursor.position))
+            with self._upkeep.interrupt(exchange) as interrupt:
                 await self._views[ask.media].pump(exchange, cursor)
-            await exchange.end()
+            await self._upkeep.finish(exchange, ask.media, interrupt.reason or "")
         finally:
             self._metrics.open_streams -= 1
             cursor.close()
@@ -97,16 +97,14 @@ class FeedStreaming:
 class View:
     """How a route shows its feed in one media type: as bytes, to its audience and to those who are behind."""
 
-    def __init__(
-        self, feed: FeedReader, media: str, values_only: bool, heartbeat_s: float, metrics: RouteMetrics
-    ) -> None:
+    def __init__(self, feed: FeedReader, media: str, values_only: bool, upkeep: Upkeep, metrics: RouteMetrics) -> None:
         self._media = media
         self._values_only = values_only
         self._name = f"{media} {values_only}"
-        self._heartbeat = SSE_HEARTBEAT if media == SSE else NDJSON_HEARTBEAT
-        self._heartbeat_s = heartbeat_s
+        self._heartbeat = upkeep.heartbeat(media)
+        self._heartbeat_s = upkeep.heartbeat_s
         self._metrics = metrics
-        self._audience = Audience(feed, self._framed, self._heartbeat, heartbeat_s, metrics)
+        self._audience = Audience(feed, self._framed, self._heartbeat, self._heartbeat_s, metrics)
 
     async def pump(self, exchange: Exchange, cursor: FeedCursor) -> None:
         """Write what the cursor has, for ever."""

@@ -7,7 +7,6 @@ What is no record ends without a blank line: a blank line dispatches, and simple
 event even if it is empty.
 """
 
-RETRY = b"retry: 2000\n"
 SSE_HEARTBEAT = b":\n"
 NDJSON_HEARTBEAT = b"\n"
 
@@ -22,9 +21,15 @@ def sse_id(position: str) -> bytes:
     return b"id: %b\n" % position.encode()
 
 
-def sse_named(name: str, data: bytes, position: str) -> bytes:
-    """An event with a name of its own."""
-    return b"event: %b\nid: %b\ndata: %b\n\n" % (name.encode(), position.encode(), data)
+def sse_retry(retry_ms: int) -> bytes:
+    """After how long the client comes back when it has lost the stream."""
+    return b"retry: %d\n" % retry_ms
+
+
+def sse_named(name: str, data: bytes, position: str | None = None) -> bytes:
+    """An event with a name of its own. Without a position the client's last id stays as it is."""
+    id_line = sse_id(position) if position is not None else b""
+    return b"event: %b\n%bdata: %b\n\n" % (name.encode(), id_line, data)
 
 
 def ndjson(data: bytes) -> bytes:

@@ -15,7 +15,8 @@ from proxy.clock import now_s
 from proxy.consume.envelope import bare, envelope
 from proxy.http.consume import NO_STORE, SSE, STREAM_HEADERS, VARY, Ask
 from proxy.http.exchange import Exchange, Interrupt
-from proxy.http.frames import NDJSON_HEARTBEAT, RETRY, SSE_HEARTBEAT, ndjson, sse, with_members
+from proxy.http.frames import ndjson, sse, with_members
+from proxy.http.upkeep import Upkeep
 from proxy.observe.metrics import RouteMetrics
 from proxy.seams import Delivery, GroupReader, GroupStream, Handout
 
@@ -87,33 +88,32 @@ class GroupPoll:
 
 @dataclass(frozen=True, slots=True)
 class GroupStreaming:
-    """GET with SSE or NDJSON: records as they come, until the client goes or the bridge drains."""
+    """GET with SSE or NDJSON: records as they come, until the client goes or the stream ends (`upkeep.py`)."""
 
     session: GroupReader
     is_auto: bool
     values_only: bool
-    heartbeat_s: float
+    upkeep: Upkeep
     metrics: RouteMetrics
-    drain: asyncio.Future[None]
 
     async def __call__(self, exchange: Exchange, ask: Ask) -> None:
         stream = self.session.stream(ask.position)
         self.metrics.open_streams += 1
         try:
             await exchange.begin(200, [(b"content-type", ask.media.encode()), *STREAM_HEADERS])
-            await exchange.write(RETRY if ask.media == SSE else NDJSON_HEARTBEAT)
-            with Interrupt(exchange, self.drain):
+            await exchange.write(self.upkeep.opening(ask.media))
+            with self.upkeep.interrupt(exchange) as interrupt:
                 await self._pump(exchange, ask, stream)
-            await exchange.end()
+            await self.upkeep.finish(exchange, ask.media, interrupt.reason or "resumed")
         finally:
             self.metrics.open_streams -= 1
             stream.close()
 
     async def _pump(self, exchange: Exchange, ask: Ask, stream: GroupStream) -> None:
-        heartbeat = SSE_HEARTBEAT if ask.media == SSE else NDJSON_HEARTBEAT
+        heartbeat, heartbeat_s = self.upkeep.heartbeat(ask.media), self.upkeep.heartbeat_s
         owed: deque[tuple[float, Handout]] = deque()  # written, when it may be confirmed by later bytes
         while stream.is_open:
-            wait_s = min(self.heartbeat_s, max(0.01, owed[0][0] - now_s())) if owed else self.heartbeat_s
+            wait_s = min(heartbeat_s, max(0.01, owed[0][0] - now_s())) if owed else heartbeat_s
             handout = await stream.next(max_records=STREAM_RECORDS, wait_s=wait_s)
             await exchange.write(self._frames(ask, stream, handout) if handout is not None else heartbeat)
             if owed and owed[0][0] <= now_s() and await exchange.connection.drained():
