@@ -7,6 +7,7 @@
 | a peer's, about a group | `peers/network` | `consume/sharing` | |
 | GET without a group | `http/feed` | `consume/feed` | `kafka/tail` |
 | an operator's | `admin/app` | `Bridge`, `status` | `kafka/topics` |
+| the same, about a group | `admin/groups` | `groups`, `consume/control`, `consume/graves` | `kafka/marks` |
 """
 
 import asyncio
@@ -22,15 +23,18 @@ from proxy.config.mistake import ConfigMistakes
 from proxy.config.model import RESTART_NEEDED, Config, Peer
 from proxy.consume.catchup import CatchUp
 from proxy.consume.feed import Feed
+from proxy.consume.graves import Graves
 from proxy.consume.group import GroupSession
 from proxy.consume.readers import Readers
 from proxy.consume.token import Signer
 from proxy.endpoints import FeedKey, GroupKey, Services, all_topics, feed_keys, group_keys, key_hashes
+from proxy.groups import Desk, group_samples, group_states
 from proxy.http.bounds import Bounds
 from proxy.http.dispatch import Dispatcher
 from proxy.http.protocol import Policy
 from proxy.http.upkeep import Ends
 from proxy.kafka.connection import KafkaSettings
+from proxy.kafka.marks import Marks
 from proxy.kafka.member import Member
 from proxy.kafka.partitioner import HASHES
 from proxy.kafka.producer import Producer
@@ -81,6 +85,7 @@ class Bridge:
         self._stack.push_async_callback(self._queues.close)
         self._catch_up = await enter(CatchUp(lambda: Tail(self._settings)))
         self._network = await enter(network_of(config.peer, self._worker)) if config.peer else None
+        self._graves = Graves(self._topics, lambda: Tail(self._settings), Marks(self._settings), self._queues)
         self._groups: Readers[GroupKey, GroupSession] = await enter(Readers(self._new_session, GroupSession.close))
         self._feeds: Readers[FeedKey, Feed] = await enter(Readers(self._new_feed, close=None))
         drain: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -160,8 +165,11 @@ class Bridge:
     def routes(self) -> Mapping[str, RouteState]:
         return status.route_states(self._config, self._topics)
 
-    def groups(self) -> Sequence[GroupState]:
-        return status.group_states(self._groups)
+    async def groups(self) -> Sequence[GroupState]:
+        return await group_states(self._groups)
+
+    def group(self, name: str) -> Desk:
+        return Desk.of(self._groups, name, self._graves)
 
     def snapshot(self) -> Snapshot:
         return self.metrics.snapshot()
@@ -172,7 +180,10 @@ class Bridge:
         yield Sample("stepbridge_producers_replaced_total", {}, self._producer.replaced)
         yield from self._services.bounds.samples()
         yield from status.produce_samples(self._queues)
-        yield from status.group_samples(self.groups())
+        yield from group_samples(session.state() for session in self._groups)
+        if self._network is not None:
+            yield Sample("stepbridge_peers_connected", {}, sum(self._network.links.values()))
+            yield Sample("stepbridge_peers_refused_total", {}, self._network.refused)
 
     def _note_kafka_error(self, operation: str, error: BaseException) -> None:
         self.metrics.kafka_error(operation, type(error).__name__)
