@@ -101,11 +101,12 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     """`--all` promises that everything ran."""
+    left_out = session.config.stash[NOT_RUN]
     if hasattr(session.config, "workeroutput"):  # one process of several
-        session.config.workeroutput["not_run"] = {**session.config.stash[NOT_RUN]}
+        session.config.workeroutput["not_run"] = dict(left_out)
         return
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     skipped = reporter is not None and reporter.stats.get("skipped")
-    incomplete = session.config.getoption("--all") and session.config.stash[NOT_RUN]
+    incomplete = session.config.getoption("--all") and left_out
     if exitstatus == pytest.ExitCode.OK and (skipped or incomplete):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
