@@ -1,11 +1,14 @@
 """Faults aimed at the writing side: what is left of order and of the truth, and how soon all is well again."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from functools import partial
+from typing import Any
 
 import pytest
 import pytest_asyncio
 from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaTimeoutError
 
 from tests.chaos.verdict import Outcome
 from tests.chaos.writing import Writer, until, writer
@@ -125,6 +128,24 @@ async def test_a_broken_producer_is_noticed_and_replaced_within_a_second(
     assert one.producer.replaced == 1
     verdict = one.verdict(await consume_all(topic))
     assert verdict.is_clean, verdict.lies
+
+
+async def test_a_batch_that_kafka_never_answered_is_unknown_and_costs_no_producer(one: Writer) -> None:
+    """Kafka is merely away: another producer would not know what this one has in its sockets."""
+    producer = one.settings.made[-1]
+    sound = producer.send_batch
+
+    async def given_up(*batch: Any, **where: Any) -> asyncio.Future[None]:
+        await sound(*batch, **where)
+        answer = asyncio.get_running_loop().create_future()
+        answer.set_exception(KafkaTimeoutError())
+        return answer
+
+    producer.send_batch = given_up
+    assert (await one.send("first", "lost")).outcome is Outcome.UNKNOWN
+    producer.send_batch = sound
+    assert (await one.send("first", "after it")).outcome is Outcome.WRITTEN
+    assert one.producer.replaced == 0
 
 
 async def test_a_broken_sequence_costs_nobody_an_answer(one: Writer, topic: str, consume_all: ConsumeAll) -> None:
