@@ -45,11 +45,15 @@ class Events(Exchange):
         self._transport.write(request("GET", target, b"", "", **headers))
 
     async def next(self, within_s: float) -> list[dict[str, Any]] | None:
-        """The records that came at a time; none in that time; None: the stream has ended."""
+        """The records that have come since; none in that time; None: the stream has ended."""
+        found: list[dict[str, Any]] = []
         with suppress(TimeoutError):
             async with asyncio.timeout(within_s):
-                return await self._came.get()
-        return []
+                while not found or not self._came.empty():
+                    if (some := await self._came.get()) is None:
+                        return None
+                    found += some
+        return found
 
     @property
     def status(self) -> int:

@@ -69,13 +69,13 @@ class Client:
 
     async def run(self) -> None:
         habits: Mapping[Callable[[], Awaitable[None]], int] = {
-            self._accept_all: 8,
-            self._accept_on_the_next_poll: 4,
-            self._accept_twice: 2,
-            self._accept_some: 3,
-            self._renew: 1,
-            self._forget: 1,
-            self._stream: 1,
+            self.accept_all: 8,
+            self.accept_on_the_next_poll: 4,
+            self.accept_twice: 2,
+            self.accept_some: 3,
+            self.renew: 1,
+            self.forget: 1,
+            self.stream: 1,
         }
         while not self._world.over.is_set():
             (habit,) = self._dice.choices(list(habits), list(habits.values()))
@@ -83,18 +83,18 @@ class Client:
 
     # ---- habits
 
-    async def _accept_all(self) -> None:
+    async def accept_all(self) -> None:
         records, lease = await self._poll()
         if lease:
             await self._ack(lease, accept=records)
 
-    async def _accept_twice(self) -> None:
+    async def accept_twice(self) -> None:
         """A repeated ack is harmless, wherever it goes."""
         records, lease = await self._poll()
         if lease:
             await asyncio.gather(self._ack(lease, accept=records), self._ack(lease, accept=records))
 
-    async def _accept_some(self) -> None:
+    async def accept_some(self) -> None:
         """Give the others back, for others at once or in a while."""
         records, lease = await self._poll()
         if lease:
@@ -102,17 +102,17 @@ class Client:
             delay_ms = self._dice.choice([0, 0, 500])
             await self._ack(lease, accept=records[:some], release=records[some:], delay_ms=delay_ms)
 
-    async def _renew(self) -> None:
+    async def renew(self) -> None:
         records, lease = await self._poll()
         if lease:
             answer = await self._post({"lease": lease, "renew_ms": LEASE_MS})
             if answer.status == 200:
                 await self._ack(orjson.loads(answer.body)["lease"], accept=records)
 
-    async def _forget(self) -> None:
+    async def forget(self) -> None:
         await self._poll()
 
-    async def _accept_on_the_next_poll(self) -> None:
+    async def accept_on_the_next_poll(self) -> None:
         """A few polls, each of which acknowledges the one before, and an ack for the last."""
         records, lease = await self._poll()
         for _ in range(self._dice.randint(1, 4)):
@@ -122,7 +122,7 @@ class Client:
         if lease:
             await self._ack(lease, accept=records)
 
-    async def _stream(self) -> None:
+    async def stream(self) -> None:
         """Read for a while and accept what comes; and once more, perhaps, from where that ended."""
         last_id = await self._read_stream("")
         if last_id and self._dice.random() < 0.5:
@@ -210,8 +210,8 @@ class Client:
             while (left_s := until_s - self._world.now_s) > 0:
                 if (records := await stream.next(left_s)) is None:
                     break
-                for lease, those in by_lease(records).items():
-                    await self._ack(lease, accept=those)
+                leases = by_lease(records).items()
+                await asyncio.gather(*(self._ack(lease, accept=those) for lease, those in leases))
         finally:
             stream.close()
         self._note("stream", stream.status)
