@@ -5,7 +5,7 @@ SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .ONESHELL:
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-check test test-all check bench chaos lock wheel clean
+.PHONY: help demo demo-check test test-all check bench chaos replicas soak lock wheel clean
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -57,6 +57,14 @@ RECORDS ?= 100000
 
 chaos: kafka-tools $(DEV) kafka-jars  ## faults of every kind, and whether any answer lied (4 minutes a round; SEED, ROUNDS, RECORDS)
 	@exec $(PY) -m tests.chaos --seed $(SEED) --rounds $(ROUNDS) --records $(RECORDS) $(ARGS)
+
+MINUTES ?= 30
+
+replicas: kafka-tools $(DEV) kafka-jars  ## replicas that are killed and frozen under clients of a group (1 minute a round; SEED, ROUNDS)
+	@exec $(PY) -m tests.replicas --seed $(SEED) --rounds $(ROUNDS) $(ARGS)
+
+soak: kafka-tools $(DEV) kafka-jars  ## the same in one long round, with a table every minute (MINUTES, SEED)
+	@exec $(PY) -m tests.replicas --seed $(SEED) --soak $(MINUTES) $(ARGS)
 
 wheel: $(BASE)  ## dist/stepbridge-*.whl
 	@$(PY) -m pip --quiet --disable-pip-version-check wheel --no-deps --no-build-isolation --wheel-dir dist .

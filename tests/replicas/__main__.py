@@ -21,12 +21,13 @@ from tests.kafka.cluster import Kafka
 from tests.kafka.jars import Missing
 from tests.replicas.harms import schedule
 from tests.replicas.report import report, summary
-from tests.replicas.run import Plan, Round, run
+from tests.replicas.run import Plan, Round, Watch, run, unwatched
+from tests.replicas.soak import SOAK_APART_S, watch
 
 
 def main() -> int:
     arguments = _arguments()
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # of members that are gone it speaks without end
     try:
         rounds = uvloop.run(_rounds(arguments))
     except Missing as missing:
@@ -43,24 +44,29 @@ def main() -> int:
 
 
 async def _rounds(arguments: argparse.Namespace) -> list[Round]:
-    end_cleanly_on_signals()
-    seeds = range(arguments.seed, arguments.seed + arguments.rounds)
+    _end_cleanly_on_signals()
     with tempfile.TemporaryDirectory(prefix="stepbridge-replicas-kafka-") as directory:
         async with Kafka(Path(directory) / "kafka") as kafka:
-            return [await _round(kafka, seed, arguments.seconds, keep=arguments.keep) for seed in seeds]
+            if arguments.soak:
+                lasts_s = arguments.soak * 60
+                plan = Plan(arguments.seed, lasts_s, schedule(arguments.seed, lasts_s, SOAK_APART_S))
+                return [await _round(plan, kafka, watch, keep=arguments.keep)]
+            seeds = range(arguments.seed, arguments.seed + arguments.rounds)
+            plans = [Plan(seed, arguments.seconds, schedule(seed, arguments.seconds)) for seed in seeds]
+            return [await _round(plan, kafka, unwatched, keep=arguments.keep) for plan in plans]
 
 
-async def _round(kafka: Kafka, seed: int, lasts_s: float, *, keep: bool) -> Round:
-    directory = Path(tempfile.mkdtemp(prefix=f"stepbridge-replicas-{seed}-"))
-    print(f"Seed {seed}: {lasts_s:g} s of load; logs in {directory}", flush=True)
-    one = await run(Plan(seed, lasts_s, schedule(seed, lasts_s)), kafka, directory)
+async def _round(plan: Plan, kafka: Kafka, watch: Watch, *, keep: bool) -> Round:
+    directory = Path(tempfile.mkdtemp(prefix=f"stepbridge-replicas-{plan.seed}-"))
+    print(f"Seed {plan.seed}: {plan.lasts_s:g} s of load; logs in {directory}", flush=True)
+    one = await run(plan, kafka, directory, watch)
     print(report(one), flush=True)
     if one.verdict.is_clean and not keep:
         shutil.rmtree(directory)
     return one
 
 
-def end_cleanly_on_signals() -> None:
+def _end_cleanly_on_signals() -> None:
     """Ctrl-C and SIGTERM cancel the round, so that the broker and the bridges end with it."""
     task = asyncio.current_task()
     assert task is not None
@@ -73,6 +79,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=1, help="of the first round; 1 by default")
     parser.add_argument("--rounds", type=int, default=1, help="so many seeds in a row; 1 by default")
     parser.add_argument("--seconds", type=float, default=35.0, help="of load, a round; 35 by default")
+    parser.add_argument("--soak", type=float, metavar="MINUTES", help="instead: one round of so long, with a table")
     parser.add_argument("--keep", action="store_true", help="the logs of clean rounds too")
     return parser.parse_args()
 

@@ -99,10 +99,10 @@ GROW = "grow topic"
 KINDS = WORKER_KINDS | REPLICA_KINDS | {GROW: Kind(grown, hits_all=True)}
 
 
-def schedule(seed: int, lasts_s: float) -> list[Track]:
+def schedule(seed: int, lasts_s: float, apart_s: tuple[float, float] = APART_S) -> list[Track]:
     """For a load of so many seconds: workers, replicas, and in the middle more partitions. The same for a seed."""
     decks = {"workers": WORKER_KINDS, "replicas": REPLICA_KINDS}
-    tracks = [deal(random.Random(f"{seed}/{name}"), deck, lasts_s, APART_S) for name, deck in decks.items()]
+    tracks = [deal(random.Random(f"{seed}/{name}"), deck, lasts_s, apart_s) for name, deck in decks.items()]
     return [*tracks, [Fault(lasts_s / 2, 0, GROW, aim=0, amount=0)]]
 
 

@@ -8,12 +8,12 @@ anew     all replicas are killed and started again, and are read from: what Kafk
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from tests.chaos.tracks import Happened, Track, play
 from tests.kafka.cluster import Kafka
@@ -27,6 +27,8 @@ PER_S = 200.0
 DRAINS_WITHIN_S = 60.0
 QUIET_S = LEASE_MS / 1000 + 1
 ANEW_S = 3.0
+
+Watch = Callable[[Stage, World], Coroutine[Any, Any, None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,16 +54,22 @@ class Round:
     drained_s: float  # how long it took until everything was accepted
 
 
-async def run(plan: Plan, kafka: Kafka, directory: Path) -> Round:
-    """Play it. Everybody's log stays in `directory`, and in `diary.jsonl` what each client did and saw."""
+async def unwatched(stage: Stage, world: World) -> None: ...
+
+
+async def run(plan: Plan, kafka: Kafka, directory: Path, watch: Watch = unwatched) -> Round:
+    """Play it. Everybody's log stays in `directory`, and in `diary.jsonl` what each client did and saw.
+
+    `watch` may look on, until it is cancelled.
+    """
     with (directory / "diary.jsonl").open("w") as diary:
-        return await _run(plan, kafka, directory, diary)
+        return await _run(plan, kafka, directory, diary, watch)
 
 
-async def _run(plan: Plan, kafka: Kafka, directory: Path, diary: TextIO) -> Round:
+async def _run(plan: Plan, kafka: Kafka, directory: Path, diary: TextIO, watch: Watch) -> Round:
     async with Stage(kafka, directory) as stage:
         world = World(stage.ports, Judge(), diary)
-        async with reading(world, stage.group, plan):
+        async with reading(world, stage.group, plan), watched(watch(stage, world)):
             happened = await harmed(stage, world, plan)
             drained_s = await drain(stage, world)
             await asyncio.sleep(QUIET_S)
@@ -69,6 +77,18 @@ async def _run(plan: Plan, kafka: Kafka, directory: Path, diary: TextIO) -> Roun
         for partition, committed, end in await stage.commits():
             world.judge.left(partition, committed, end)
         return Round(plan, world.judge.verdict(world.now_s), happened, world.answers, stage.troubles(), drained_s)
+
+
+@asynccontextmanager
+async def watched(watching: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    task = asyncio.create_task(watching, name="watch")
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+    if not task.cancelled():
+        task.result()
 
 
 @asynccontextmanager
