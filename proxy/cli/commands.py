@@ -11,18 +11,14 @@ from typing import Annotated, NoReturn
 import typer
 
 from proxy import __version__
-from proxy.cli.exits import FAILED, CommandFailed
-
-_EXIT_CODES = """\b
-Exit codes:
-  0  it went well
-  1  it failed
-  2  mistakes in the configuration file, or in the command"""
+from proxy.cli import groups
+from proxy.cli.exits import EXIT_CODES, FAILED, CommandFailed
+from proxy.cli.groups import DEFAULT_ADMIN, AdminUrl, AsJson
 
 app = typer.Typer(
     name="stepbridge",
     help="A bridge between REST clients and Kafka.",
-    epilog=_EXIT_CODES,
+    epilog=EXIT_CODES,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -31,12 +27,6 @@ app = typer.Typer(
 )
 
 ConfigFile = Annotated[Path, typer.Option("--config", "-c", metavar="FILE", help="The configuration file.")]
-AdminUrl = Annotated[
-    str, typer.Option("--admin", metavar="URL", envvar="STEPBRIDGE_ADMIN", help="The running bridge's admin side.")
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print the admin side's JSON instead of a table.")]
-
-DEFAULT_ADMIN = "http://127.0.0.1:9090"
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -62,7 +52,7 @@ def _common(
 ) -> None: ...
 
 
-@app.command(epilog=_EXIT_CODES)
+@app.command(epilog=EXIT_CODES)
 def serve(
     config: ConfigFile,
     host: Annotated[str | None, typer.Option(help="Address for clients.", metavar="HOST")] = None,
@@ -83,7 +73,7 @@ def serve(
     raise typer.Exit(run(config, Overrides(host, port, admin_host, admin_port, workers)))
 
 
-@app.command(epilog=_EXIT_CODES)
+@app.command(epilog=EXIT_CODES)
 def check(
     config: ConfigFile,
     live: Annotated[bool, typer.Option("--live", help="Also ask the Kafka cluster, and show a sample record.")] = False,
@@ -103,7 +93,7 @@ def check(
     raise typer.Exit(check_file(config, live=live, sample=sample, route=route))
 
 
-@app.command(epilog=_EXIT_CODES)
+@app.command(epilog=EXIT_CODES)
 def routes(admin: AdminUrl = DEFAULT_ADMIN, as_json: AsJson = False) -> None:
     """Show the routes of a running bridge.
 
@@ -114,18 +104,10 @@ def routes(admin: AdminUrl = DEFAULT_ADMIN, as_json: AsJson = False) -> None:
     raise typer.Exit(show_routes(admin, as_json=as_json))
 
 
-@app.command(epilog=_EXIT_CODES)
-def groups(admin: AdminUrl = DEFAULT_ADMIN, as_json: AsJson = False) -> None:
-    """Show the groups of a running bridge.
-
-    Their partitions here, how far they lag, and what is leased.
-    """
-    from proxy.cli.remote import show_groups
-
-    raise typer.Exit(show_groups(admin, as_json=as_json))
+app.add_typer(groups.app)
 
 
-@app.command(epilog=_EXIT_CODES)
+@app.command(epilog=EXIT_CODES)
 def reload(admin: AdminUrl = DEFAULT_ADMIN) -> None:
     """Have a running bridge read its file again.
 
@@ -136,7 +118,7 @@ def reload(admin: AdminUrl = DEFAULT_ADMIN) -> None:
     raise typer.Exit(reload_bridge(admin))
 
 
-@app.command(epilog=_EXIT_CODES)
+@app.command(epilog=EXIT_CODES)
 def demo(
     check: Annotated[bool, typer.Option("--check", help="Play it once without a screen, and judge it.")] = False,
     bootstrap: Annotated[

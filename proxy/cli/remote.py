@@ -16,27 +16,23 @@ TIMEOUT_S = 10.0
 
 
 def show_routes(admin: str, *, as_json: bool) -> int:
-    return _show(admin, "routes", as_json, _print_routes)
-
-
-def show_groups(admin: str, *, as_json: bool) -> int:
-    return _show(admin, "groups", as_json, _print_groups)
+    return show(admin, "routes", as_json, _print_routes)
 
 
 def reload_bridge(admin: str) -> int:
     """Print what changed, or the mistakes that kept it from changing."""
-    status, document = _ask(admin, "reload", "POST")
+    status, document = ask(admin, "reload", "POST")
     if status == 422 and "mistakes" in document:
         typer.echo("\n".join(document["mistakes"]))
         return MISTAKES
-    changed = _member(admin, "changed", status, document)
+    changed = member(admin, "changed", status, document)
     typer.echo("\n".join(changed) or "nothing changed")
     return OK
 
 
-def _show(admin: str, what: str, as_json: bool, show: Callable[[list[Any]], None]) -> int:
-    status, document = _ask(admin, what, "GET")
-    states = _member(admin, what, status, document)
+def show(admin: str, what: str, as_json: bool, show: Callable[[list[Any]], None]) -> int:
+    status, document = ask(admin, what, "GET")
+    states = member(admin, what, status, document)
     if as_json:
         typer.echo(orjson.dumps(document, option=orjson.OPT_INDENT_2))
     else:
@@ -47,7 +43,7 @@ def _show(admin: str, what: str, as_json: bool, show: Callable[[list[Any]], None
 # ---- asking
 
 
-def _ask(admin: str, what: str, method: str) -> tuple[int, dict[str, Any]]:
+def ask(admin: str, what: str, method: str) -> tuple[int, dict[str, Any]]:
     """Status and document of one request to the admin side. Raises CommandFailed if there is none."""
     url = (admin if "://" in admin else f"http://{admin}").rstrip("/") + f"/admin/{what}"
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # an operator's proxy does not know the way
@@ -74,14 +70,13 @@ def _document(admin: str, body: bytes) -> dict[str, Any]:
     return document
 
 
-def _member(admin: str, name: str, status: int, document: dict[str, Any]) -> list[Any]:
-    """The list that a 200 brings. Raises CommandFailed with what another answer says."""
+def member(admin: str, name: str, status: int, document: dict[str, Any], kind: type = list) -> Any:
+    """What a 200 brings under that name: a list. Raises CommandFailed with what another answer says."""
     if status != 200 and "detail" in document:
         raise CommandFailed(f"the bridge answered {status}: {document['detail']}")
-    if not isinstance(document.get(name), list):
+    if not isinstance(document.get(name), kind):
         raise _stranger(admin)
-    members: list[Any] = document[name]
-    return members
+    return document[name]
 
 
 def _stranger(admin: str) -> CommandFailed:
@@ -122,38 +117,3 @@ def _answered(route: dict[str, Any]) -> list[str]:
 
 def _open(route: dict[str, Any]) -> str:
     return str(route["in_flight"] + route["open_streams"])
-
-
-def _print_groups(groups: list[dict[str, Any]]) -> None:
-    headings = ("GROUP", "PARTITIONS", "LAG", "LEASED", "OLDEST", "WAITING", "REDELIVERED")
-    print_table(headings, [_group(group) for group in groups])
-
-
-def _group(group: dict[str, Any]) -> tuple[str, ...]:
-    oldest_s = group["oldest_lease_s"]
-    return (
-        group["group"],
-        _trouble(group) or _partitions(group["partitions"]) or "none",
-        str(group["lag"]),
-        str(group["leases_out"]),
-        "" if oldest_s is None else f"{oldest_s:.1f} s",
-        str(group["waiting"]),
-        str(group["redeliveries"]),
-    )
-
-
-def _trouble(group: dict[str, Any]) -> str:
-    if group["trouble"]:
-        return f"not joined: {group['trouble']}"
-    if group["is_fenced"]:
-        return "fenced: Kafka has not heard of us for a session timeout"
-    return "" if group["is_joined"] else "joining"
-
-
-def _partitions(partitions: list[dict[str, Any]]) -> str:
-    """`retail.sales 0,1,2`: a topic after the other, with its partitions."""
-    of_topic: dict[str, list[int]] = {}
-    for one in sorted(partitions, key=lambda one: (one["topic"], one["partition"])):
-        of_topic.setdefault(one["topic"], []).append(one["partition"])
-    between = "\n" if on_terminal() else "; "
-    return between.join(f"{topic} {','.join(map(str, numbers))}" for topic, numbers in of_topic.items())

@@ -1,11 +1,19 @@
 """Commands as they are typed."""
 
-from collections.abc import Callable
+import asyncio
+import re
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import NamedTuple
 
+import httpx
 import pytest
 
+from proxy.admin.app import admin_app
 from proxy.cli import main
+from tests.unit.admin.scripted import ScriptedOperations
 
 
 class Ended(NamedTuple):
@@ -38,3 +46,55 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.delenv("NO_COLOR", raising=False)
+
+
+@pytest.fixture
+def operations() -> ScriptedOperations:
+    """A bridge with one route that writes and one that reads for a group."""
+    return ScriptedOperations()
+
+
+@pytest.fixture
+def admin(operations: ScriptedOperations) -> Iterator[str]:
+    """The address of its admin side."""
+
+    async def asked(method: str, path: str) -> httpx.Response:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(admin_app(operations))) as client:
+            return await client.request(method, f"http://admin{path}")
+
+    def answer(method: str, path: str) -> tuple[int, bytes]:
+        answered = asyncio.run(asked(method, path))
+        return answered.status_code, answered.content
+
+    with served(answer) as url:
+        yield url
+
+
+@contextmanager
+def served(answer: Callable[[str, str], tuple[int, bytes]]) -> Iterator[str]:
+    """An HTTP server on loopback that answers with (status, body) to (method, path)."""
+
+    class Front(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            status, body = answer(self.command, self.path)
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(body)
+
+        do_POST = do_GET  # noqa: N815
+
+        def log_message(self, *_: object) -> None: ...
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Front) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def rows(out: str) -> list[list[str]]:
+    """The columns of each line as a pipe gets them."""
+    return [re.split(r" {2,}", line) for line in out.splitlines()]

@@ -1,74 +1,18 @@
 """Commands against a running bridge: here a scripted one, behind the real admin side."""
 
-import asyncio
 import re
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-import httpx
 import orjson
 import pytest
 
-from proxy.admin.app import admin_app
-from proxy.admin.operations import GroupState, PartitionState, RouteState
+from proxy.admin.operations import GroupState, MemberState, PartitionState, RouteState
 from proxy.config.mistake import ConfigMistakes, Mistake
 from tests.unit.admin.scripted import ScriptedOperations
-from tests.unit.cli.conftest import Run
+from tests.unit.cli.conftest import Run, rows, served
 
-
-@pytest.fixture
-def operations() -> ScriptedOperations:
-    """A bridge with one route that writes and one that reads for a group."""
-    return ScriptedOperations()
-
-
-@pytest.fixture
-def admin(operations: ScriptedOperations) -> Iterator[str]:
-    """The address of its admin side."""
-
-    async def asked(method: str, path: str) -> httpx.Response:
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(admin_app(operations))) as client:
-            return await client.request(method, f"http://admin{path}")
-
-    def answer(method: str, path: str) -> tuple[int, bytes]:
-        answered = asyncio.run(asked(method, path))
-        return answered.status_code, answered.content
-
-    with served(answer) as url:
-        yield url
-
-
-@contextmanager
-def served(answer: Callable[[str, str], tuple[int, bytes]]) -> Iterator[str]:
-    """An HTTP server on loopback that answers with (status, body) to (method, path)."""
-
-    class Front(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            status, body = answer(self.command, self.path)
-            self.send_response(status)
-            self.end_headers()
-            self.wfile.write(body)
-
-        do_POST = do_GET  # noqa: N815
-
-        def log_message(self, *_: object) -> None: ...
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Front) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
-
-
-def rows(out: str) -> list[list[str]]:
-    """The columns of each line as a pipe gets them."""
-    return [re.split(r" {2,}", line) for line in out.splitlines()]
+HERE = MemberState("a:1", True, True, ["orders:0", "orders:1"], 2, 3, True, False)
+GONE = MemberState("b:1", False, False, [])
 
 
 def test_routes_are_a_line_each(run: Run, admin: str, operations: ScriptedOperations) -> None:
@@ -101,15 +45,39 @@ def test_routes_fit_a_terminal(run: Run, admin: str, operations: ScriptedOperati
 def test_groups_are_a_line_each(run: Run, admin: str, operations: ScriptedOperations) -> None:
     partitions = [PartitionState(topic, number, 90, 100, 10) for topic in ("sales", "orders") for number in (1, 0)]
     operations.group_states = [
-        GroupState("shops", partitions, leases_out=4, oldest_lease_s=1.53, waiting=2, redeliveries=1),
-        GroupState("auditors", [], leases_out=0, oldest_lease_s=None, waiting=0, redeliveries=0),
+        GroupState("shops", partitions, 4, 1.53, waiting=2, redeliveries=1, dead_letters=3, members=[HERE, GONE]),
+        GroupState("auditors", [], 0, None, waiting=0, redeliveries=0, members=[HERE]),
     ]
     code, out, _ = run("groups", "--admin", admin)
     assert code == 0
     assert rows(out) == [
-        ["GROUP", "PARTITIONS", "LAG", "LEASED", "OLDEST", "WAITING", "REDELIVERED"],
-        ["auditors", "none", "0", "0", "–", "0", "0"],
-        ["shops", "orders 0,1; sales 0,1", "40", "4", "1.5 s", "2", "1"],
+        ["GROUP", "WORKERS", "PARTITIONS", "LAG", "LEASED", "OLDEST", "WAITING", "REDELIVERED", "DEAD"],
+        ["auditors", "1", "none", "0", "0", "–", "0", "0", "0"],
+        ["shops", "2, 1 unreachable", "orders 0,1; sales 0,1", "40", "4", "1.5 s", "2", "1", "3"],
+    ]
+
+
+def test_groups_may_be_a_line_a_partition(run: Run, admin: str, operations: ScriptedOperations) -> None:
+    known = PartitionState("orders", 0, 90, 100, 10, "a:1", 4, 1.53, holes=2, open_records=9, dead_waiting=1)
+    operations.group_states = [GroupState("shops", [known, PartitionState("orders", 1, owner="b:1")], 4, 1.5, 0, 0)]
+    assert rows(run("groups", "--partitions", "--admin", admin).out) == [
+        ["GROUP", "PARTITION", "WORKER", "COMMITTED", "END", "LAG", "LEASED", "OLDEST", "HOLES", "OPEN", "DYING"],
+        ["shops", "orders:0", "a:1", "90", "100", "10", "4", "1.5 s", "2", "9", "1"],
+        ["shops", "orders:1", "b:1", *["–"] * 8],
+    ]
+
+
+def test_groups_may_be_a_line_a_worker(run: Run, admin: str, operations: ScriptedOperations) -> None:
+    alone = MemberState(None, True, True, [], 0, 0, False, False, "no right to READ")
+    operations.group_states = [
+        GroupState("alone", [], 0, None, 0, 0, members=[alone]),
+        GroupState("shops", [], 0, None, 0, 0, members=[HERE, GONE]),
+    ]
+    assert rows(run("groups", "--workers", "--admin", admin).out) == [
+        ["GROUP", "WORKER", "STATE", "PARTITIONS", "WAITING", "STREAMS"],
+        ["alone", "this one", "not joined: no right to READ", "none", "0", "0"],
+        ["shops", "a:1", "ok", "orders:0; orders:1", "2", "3"],
+        ["shops", "b:1", "unreachable", "none", "–", "–"],
     ]
 
 
@@ -125,7 +93,7 @@ def test_a_group_that_does_not_work_says_so(
     run: Run, admin: str, operations: ScriptedOperations, state: dict[str, Any], words: str
 ) -> None:
     operations.group_states = [GroupState("shops", [], 0, None, 0, 0, **state)]
-    assert rows(run("groups", "--admin", admin).out)[1][:2] == ["shops", words]
+    assert rows(run("groups", "--admin", admin).out)[1][:3] == ["shops", "0", words]
 
 
 @pytest.mark.parametrize("what", ["routes", "groups"])
