@@ -69,7 +69,8 @@ class Events(Exchange):
         fields = dict(line.partition(b": ")[::2] for line in event.split(b"\n"))
         if b"id" in fields:
             self.last_id = fields[b"id"].decode()
-        return orjson.loads(fields[b"data"]) if b"data" in fields else None
+        is_record = b"data" in fields and b"event" not in fields
+        return orjson.loads(fields[b"data"]) if is_record else None
 
     def on_message_complete(self) -> None:
         self._came.put_nowait(None)
