@@ -15,6 +15,7 @@ from proxy.http.ack import AckEndpoint
 from proxy.http.batch import BatchEndpoint
 from proxy.http.bounds import Bounds
 from proxy.http.consume import ConsumeEndpoint, answer_closed
+from proxy.http.cors import CorsEndpoint, CorsPolicy, Preflight
 from proxy.http.dispatch import Endpoint, Handler
 from proxy.http.encoding import MAX_ZSTD_UPLOADS
 from proxy.http.feed import FeedPoll, FeedStreaming
@@ -100,13 +101,26 @@ class Services:
         """Every route of the file. Readers that are new to it are started."""
         self.bounds.follow(config)
         self.ends.follow(config)
-        return RouteTable.build(entry for route in config.routes for entry in self._entries(route, config))
+        entries = [entry for route in config.routes for entry in self._entries(route, config)]
+        return RouteTable.build([*entries, *self._preflights(config)])
 
     def _entries(self, route: Route, config: Config) -> Iterator[tuple[str, str, Endpoint]]:
         """(method, path, endpoint) of the route, and of its acks where it has them."""
         metrics = self.metrics.route(route.name)
         for method, path, handle in self._handlers(route, config, metrics):
-            yield method, path, Endpoint(route.name, self.bounds.limited(route, handle), metrics)
+            limited = self.bounds.limited(route, handle)
+            shared = CorsEndpoint(limited, CorsPolicy.of(route.cors)) if route.cors else limited
+            yield method, path, Endpoint(route.name, shared, metrics)
+
+    def _preflights(self, config: Config) -> Iterator[tuple[str, str, Endpoint]]:
+        """OPTIONS on each path that other origins may call: one for all routes that have it."""
+        found: dict[tuple[str, ...], tuple[Route, str, dict[str, CorsPolicy]]] = {}
+        for route, cors in [(route, route.cors) for route in config.routes if route.cors]:
+            for pattern in route.doors:
+                _, _, policies = found.setdefault(pattern.shape, (route, pattern.path, {}))
+                policies[pattern.method] = CorsPolicy.of(cors)
+        for route, path, policies in found.values():
+            yield "OPTIONS", path, Endpoint(route.name, Preflight(policies), self.metrics.route(route.name))
 
     def _handlers(self, route: Route, config: Config, metrics: RouteMetrics) -> Iterator[tuple[str, str, Handler]]:
         if route.produce:

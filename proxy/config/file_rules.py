@@ -4,6 +4,7 @@ import ipaddress
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from proxy.config.cors_rules import CORS_RULES
 from proxy.config.mistake import Fault
 from proxy.config.model import Admin, Consume, Limits, RouteLimits, Server
 from proxy.config.outline import RouteOutline, mapping, routes, section
@@ -116,5 +117,6 @@ FILE_RULES = (
     names_are_unique,
     routes_do_not_collide,
     groups_agree,
+    *CORS_RULES,
     *PEER_RULES,
 )

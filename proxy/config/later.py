@@ -13,7 +13,7 @@ _KEYS = {
     "server": ("tls",),
     "peer": ("tls",),
     "admin": ("tls",),
-    "routes.*": ("upstream", "migrate", "auth", "cors"),
+    "routes.*": ("upstream", "migrate", "auth"),
     "routes.*.limits": ("streams",),
     "routes.*.consume": ("filter",),
     "routes.*.response": ("spooled",),

@@ -27,6 +27,7 @@ from proxy.config.values import (
     MediaType,
     Milliseconds,
     NumericTemplate,
+    Origin,
     Port,
     RateText,
     RouteName,
@@ -273,6 +274,17 @@ class RouteLimits(Section):
     rate: Rates | None = Field(default=None, description="How often its requests may come, beside the common rate.")
 
 
+class Cors(Section):
+    origins: tuple[Origin, ...] = Field(
+        min_length=1, description='Origins whose pages may call the route: https://shop.example.com; "*" is any.'
+    )
+    headers: tuple[AnswerHeader, ...] = Field(
+        default=(), description="Request headers they may send beside Content-Type, Last-Event-ID and Prefer."
+    )
+    credentials: bool = Field(default=False, description="Whether they may send cookies and HTTP authentication.")
+    max_age_ms: DelayMs = Field(default=600_000, description="How long browsers may keep what they were told of it.")
+
+
 class Route(Section):
     route: RouteText = Field(description="Method and path: POST /stores/{store}/stock.")
     name: RouteName = Field(default="", description="Its id in metrics and logs.")
@@ -280,6 +292,7 @@ class Route(Section):
     consume: Consume | None = Field(default=None, description="Read records: long poll, SSE or NDJSON.")
     response: Response | None = Field(default=None, description="What clients get once the record is written.")
     limits: RouteLimits = Field(default=RouteLimits(), description="This route's own limits.")
+    cors: Cors | None = Field(default=None, description="Which other origins' pages may call it; else none.")
 
     @model_validator(mode="before")
     @classmethod
@@ -304,10 +317,15 @@ class Route(Section):
         return self.pattern.path
 
     @property
+    def doors(self) -> tuple[Pattern, ...]:
+        """What its clients call: its own method and path, and where they POST their acks, if there is any."""
+        acks = self.pattern.acks if self.consume and self.consume.ack == "explicit" else None
+        return (self.pattern, acks) if acks else (self.pattern,)
+
+    @property
     def ack_path(self) -> str | None:
         """Where its clients POST their acks; None where there is nothing to accept."""
-        acks = self.pattern.acks if self.consume and self.consume.ack == "explicit" else None
-        return acks.path if acks else None
+        return self.doors[1].path if len(self.doors) > 1 else None
 
 
 def default_name(route: str) -> str:

@@ -93,6 +93,13 @@ def _answer_header(value: str) -> str:
     return value
 
 
+def _origin(value: str) -> str:
+    if value != "*" and not re.fullmatch(r"[a-z][a-z0-9+.-]*://(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:[0-9]{1,5})?", value):
+        example = "https://shop.example.com, in lower case and without a path or a slash at the end"
+        raise ValueError(f'{value!r} is no origin: write for example {example}; "*" is any')
+    return value
+
+
 def _event_name(value: str) -> str:
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9._-]{0,99}", value):
         raise ValueError(f"{value!r} is no event name: a letter, then letters, digits, '.', '_' and '-'")
@@ -132,6 +139,7 @@ RouteText = Annotated[str, AfterValidator(_route)]
 RouteName = Annotated[str, AfterValidator(_route_name)]
 HeaderName = Annotated[str, AfterValidator(_header_name)]
 AnswerHeader = Annotated[str, AfterValidator(_answer_header)]
+Origin = Annotated[str, AfterValidator(_origin)]
 EventName = Annotated[str, AfterValidator(_event_name)]
 RateText = Annotated[str, AfterValidator(_rate)]
 Template = str

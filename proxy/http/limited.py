@@ -65,7 +65,7 @@ class LimitedEndpoint:
                     log.warning("client_not_counted", route=self._route, limit=limit.name, clients=len(limit.meters))
         finally:
             standings = b", ".join([limit.standing(who, now) for limit, who in asked])
-            exchange.more_headers = [self._policy, (b"ratelimit", standings)]
+            exchange.more_headers = [*exchange.more_headers, self._policy, (b"ratelimit", standings)]
         await self._inner(exchange)
 
 

@@ -19,6 +19,7 @@ from proxy.config.model import (
     Admin,
     Config,
     Consume,
+    Cors,
     Drain,
     Kafka,
     Limits,
@@ -54,6 +55,7 @@ SECTIONS: dict[KeyPath, type[BaseModel]] = {
     (*ROUTE_0, "response"): Response,
     (*ROUTE_0, "limits"): RouteLimits,
     (*ROUTE_0, "limits", "rate"): Rates,
+    (*ROUTE_0, "cors"): Cors,
     (*ROUTE_1, "consume"): Consume,
 }
 UNITS = {"_ms": "Milliseconds.", "_bytes": "Bytes."}
