@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 
 from proxy.clock import Deadline
 from proxy.consume.books import Books, Burial, Burials
-from proxy.errors import KeyRequired, ProxyError, RecordTooLarge
+from proxy.errors import ProxyError, TooLarge, Unprocessable
 from proxy.observe.logs import logger
 from proxy.record import Receipt, Record
 from proxy.seams import Submitter
@@ -85,6 +85,14 @@ class DeadLetters:
         self._wanted.set()
 
     async def run(self) -> None:
+        """Write until cancelled. Should it end otherwise, which is an error of ours, the log says so."""
+        try:
+            await self._run()
+        except Exception as exc:
+            log.error("dead_letters_failed", exc=exc, group=self._group, topic=self._topic)
+            raise
+
+    async def _run(self) -> None:
         pause_s, longest_s = RETRY_S
         while True:
             await self._wanted.wait()
@@ -103,7 +111,7 @@ class DeadLetters:
     async def _write(self, burials: Burials) -> bool:
         """Write letters, and settle those that are written. False: not all are."""
         outcomes = await self._submit([letter(each, self._group, self._topic) for each in burials])
-        unfit = [at for at, outcome in enumerate(outcomes) if isinstance(outcome, RecordTooLarge | KeyRequired)]
+        unfit = [at for at, outcome in enumerate(outcomes) if isinstance(outcome, TooLarge | Unprocessable)]
         if unfit:
             notices = [notice(burials[at], self._group, self._topic, _error(outcomes[at])) for at in unfit]
             for at, outcome in zip(unfit, await self._submit(notices), strict=True):
