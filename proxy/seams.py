@@ -190,6 +190,12 @@ class Tail(Protocol):
         """For each partition (first offset in the log, end offset). Raises KafkaAway."""
         ...
 
+    async def first_since(
+        self, partitions: Sequence[Partition], time_ms: int, deadline: Deadline
+    ) -> Mapping[Partition, int]:
+        """As GroupMember.first_since."""
+        ...
+
     async def close(self) -> None: ...
 
 
@@ -271,6 +277,10 @@ class Peers(Protocol):
         """None: nobody follows that address."""
         ...
 
+
+Start = Literal["earliest", "latest"] | int
+"""Where reading begins that has nothing to go on from; a number: with the first record of that time (ms since the
+epoch) or later in each partition."""
 
 NewMember = Callable[[str, Sequence[str]], GroupMember]  # group, topics
 NewTail = Callable[[], Tail]
@@ -422,6 +432,9 @@ class FeedEvent(Protocol):
         """For the front: what it rendered of this event, once for all clients; e.g. by media and shape."""
         ...
 
+    verdicts: Any
+    """For filters (`consume/sieve.py`): what they found out about it; None at first."""
+
     @property
     def position(self) -> str:
         """The position after this event: the id of an SSE event. Signed when first asked for."""
@@ -433,6 +446,11 @@ class FeedChunk(Protocol):
 
     @property
     def events(self) -> Sequence[FeedEvent]: ...
+
+    @property
+    def position(self) -> str:
+        """The position after the last of its events."""
+        ...
 
     @property
     def next(self) -> "FeedChunk | None":
@@ -489,9 +507,18 @@ class FeedReader(Protocol):
     """Reading without a group, for the routes with one set of topics (`consume/feed.py`)."""
 
     async def read(
-        self, position: str | None, *, start: Literal["earliest", "latest"], max_records: int, wait_s: float
+        self,
+        position: str | None,
+        *,
+        start: Start,
+        max_records: int,
+        wait_s: float,
+        passes: Callable[[FeedEvent], bool] | None = None,
     ) -> Page:
         """What comes after a position; waits up to `wait_s` for the first of it. `start` counts without a position.
+
+        With `passes` only such events, and `Page.next` is past those that do not; where it has much to look through, a
+        page may take longer than its wait, by a few seconds, and have fewer records than there are.
 
         Raises as `cursor` and `FeedCursor.next` do.
         """
@@ -501,9 +528,7 @@ class FeedReader(Protocol):
         """Wait until events have arrived, or the feed has changed otherwise."""
         ...
 
-    async def cursor(
-        self, position: str | None, *, start: Literal["earliest", "latest"], wait_s: float = ...
-    ) -> FeedCursor:
+    async def cursor(self, position: str | None, *, start: Start, wait_s: float = ...) -> FeedCursor:
         """A client that stays. Waits up to `wait_s` while Kafka was never reached.
 
         Raises:

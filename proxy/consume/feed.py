@@ -7,8 +7,7 @@ that come back find themselves in the ring. A client costs no task and no pollin
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Callable, Sequence
 
 from proxy.clock import Deadline, now_s
 from proxy.consume.catchup import CatchUp
@@ -20,7 +19,8 @@ from proxy.consume.token import Signer
 from proxy.errors import Gone, KafkaAway, ProxyError, TopicMissing
 from proxy.observe.logs import logger
 from proxy.record import Partition
-from proxy.seams import NewTail, Page, Topics
+from proxy.seams import FeedEvent as AnyEvent
+from proxy.seams import NewTail, Page, Start, Topics
 
 RING_RECORDS = 10_000
 RING_BYTES = 8 * 1024 * 1024
@@ -33,8 +33,6 @@ RETRY_S = (0.2, 0.5, 1.0, 2.0)
 PARKED = 64  # cursors that wait for the next page of their client
 
 log = logger("feed")
-
-Start = Literal["earliest", "latest"]
 
 ANYWHERE = (0, 1 << 63)  # the bounds of a partition whose topic is missing now: nothing can be said against a position
 
@@ -72,18 +70,23 @@ class Feed:
 
     # ---- what clients ask for
 
-    async def read(self, position: str | None, *, start: Start, max_records: int, wait_s: float) -> Page:
+    async def read(
+        self,
+        position: str | None,
+        *,
+        start: Start,
+        max_records: int,
+        wait_s: float,
+        passes: Callable[[AnyEvent], bool] | None = None,
+    ) -> Page:
         """See `seams.FeedReader.read`."""
         deadline = Deadline.after(wait_s)
         parked = self._parked.pop(position, None) if position is not None else None
         cursor = parked or await self.cursor(position, start=start, wait_s=wait_s)
-        events: Sequence[FeedEvent] = ()
         try:
-            within_s = deadline.remaining_s() if cursor.is_in_ring else max(CATCH_UP_S, deadline.remaining_s())
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(within_s):
-                    events = await cursor.next(max_records)
-            return Page(events, cursor.position)
+            if passes is not None:
+                return await _passing(cursor, max_records, deadline, passes)
+            return Page(await _step(cursor, max_records, deadline.remaining_s()) or (), cursor.position)
         finally:
             self._park(cursor)
 
@@ -102,8 +105,7 @@ class Feed:
         layout = self.ring.layout
         if position is not None:
             return await self._resumed(position, layout)
-        marks = self._latest() if start == "latest" else await self._earliest(layout)
-        return Cursor(self, self._catch_up, marks, trusted=True)
+        return Cursor(self, self._catch_up, await self._first(start, layout), trusted=True)
 
     async def _begun(self, wait_s: float) -> None:
         """Wait until the ring is there. Raises TopicMissing and its kin as soon as that is known, else KafkaAway."""
@@ -123,6 +125,11 @@ class Feed:
             return cursor
         return Cursor(self, self._catch_up, marks, trusted=False)
 
+    async def _first(self, start: Start, layout: Layout) -> dict[Partition, Mark]:
+        if start == "latest":
+            return self._latest()
+        return await (self._earliest(layout) if start == "earliest" else self._since(start, layout))
+
     def _latest(self) -> dict[Partition, Mark]:
         """The end as of now; at the start, while the ring is filled with what was there, the end as it was then."""
         tip = self.ring.layout.by_partition(self.ring.tip)
@@ -130,6 +137,13 @@ class Feed:
 
     async def _earliest(self, layout: Layout) -> dict[Partition, Mark]:
         return {p: Mark(begins) for p, (begins, _) in (await self.bounds(layout.partitions)).items()}
+
+    async def _since(self, time_ms: int, layout: Layout) -> dict[Partition, Mark]:
+        """The first record of that time or later; the end, where there is none."""
+        bounds = await self.bounds(layout.partitions)
+        known = [p for p, limits in bounds.items() if limits is not ANYWHERE]
+        found = await self._tail.first_since(known, time_ms, Deadline.after(ASK_S)) if known else {}
+        return {p: Mark(found.get(p, ends if p in known else begins)) for p, (begins, ends) in bounds.items()}
 
     # ---- what cursors ask for
 
@@ -255,3 +269,31 @@ class Feed:
             return self._topics.get(name).partitions
         except ProxyError:
             return 0
+
+
+async def _step(cursor: Cursor, max_records: int, wait_s: float) -> Sequence[FeedEvent] | None:
+    """What comes next; None when nothing came in time. A step through the log gets a while, however short the wait."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(wait_s if cursor.is_in_ring else max(CATCH_UP_S, wait_s)):
+            return await cursor.next(max_records)
+    return None
+
+
+async def _passing(cursor: Cursor, max_records: int, deadline: Deadline, passes: Callable[[AnyEvent], bool]) -> Page:
+    """What comes next and passes: all that is there now, up to `max_records`, else the first that comes in time."""
+    found: list[FeedEvent] = []
+    position = ""  # after `found`, where there is something
+    looking = Deadline.after(CATCH_UP_S)
+    while len(found) < max_records and (cursor.has_more or not found):
+        try:
+            events = await _step(cursor, max_records - len(found), 0 if found else deadline.remaining_s())
+        except ProxyError:
+            if not found:
+                raise
+            return Page(found, position)  # the next page begins with what is wrong
+        found += [event for event in events or () if passes(event)]
+        position = cursor.position if found else ""
+        if events is None or not (looking.remaining_s() or deadline.remaining_s()):
+            break
+        await asyncio.sleep(0)
+    return Page(found, position or cursor.position)

@@ -12,7 +12,7 @@ from bisect import bisect_right
 from collections import deque
 from collections.abc import Mapping, Sequence
 from itertools import islice
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from proxy.consume.position import Layout, Mark, Marks, after
 from proxy.consume.run import weigh
@@ -22,11 +22,12 @@ from proxy.record import Fetched, Partition
 class FeedEvent:
     """A record as all its readers share it (`seams.FeedEvent`)."""
 
-    __slots__ = ("_chunk", "_index", "_position", "frames", "record")
+    __slots__ = ("_chunk", "_index", "_position", "frames", "record", "verdicts")
 
     def __init__(self, record: Fetched, chunk: "Chunk", index: int) -> None:
         self.record = record
         self.frames: dict[str, bytes] = {}
+        self.verdicts: Any = None
         self._chunk = chunk
         self._index = index
         self._position: str | None = None
@@ -61,6 +62,11 @@ class Chunk:
 
     def __repr__(self) -> str:
         return f"<Chunk {'evicted' if self.is_evicted else len(self.events)}>"
+
+    @property
+    def position(self) -> str:
+        """The position after all of it, signed."""
+        return self.layout.token(self.after)
 
     def marks_after(self, count: int) -> Marks:
         """The position after the first `count` records. Cheap when asked for in order."""

@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 from collections.abc import Mapping, Sequence
 from itertools import chain, repeat
-from typing import Literal
 
 from proxy.clock import Deadline, now_s
 from proxy.errors import KafkaAway, KafkaForbids, ProxyError, TopicMissing
@@ -18,7 +17,7 @@ from proxy.kafka.connection import KafkaSettings
 from proxy.kafka.membership import OPEN_S, Membership
 from proxy.observe.logs import logger
 from proxy.record import Fetched, Partition
-from proxy.seams import Committed, GroupListener, GroupMap, Topics
+from proxy.seams import Committed, GroupListener, GroupMap, Start, Topics
 
 NOTICE_S = 1.0  # between two looks for topics that were missing
 REPLACE_S = (0.2, 1.0, 5.0)  # waits before another new consumer
@@ -40,14 +39,14 @@ class Member:
         group: str,
         names: Sequence[str],
         *,
-        start: Literal["earliest", "latest"] = "earliest",
+        start: Start = "earliest",
         address: str | None = None,
     ) -> None:
         self._settings = settings
         self._topics = topics
         self._group = group
         self._names = tuple(names)
-        self._latest = start == "latest"
+        self._start = start
         self._assignor = Assignor(address)
         self._absent: set[str] = set()
         self._noticed_s = 0.0
@@ -170,7 +169,7 @@ class Member:
         return self._membership
 
     async def _join(self, names: Sequence[str]) -> None:
-        membership = Membership(self._settings, self._group, self._assignor, self._listener, latest=self._latest)
+        membership = Membership(self._settings, self._group, self._assignor, self._listener, start=self._start)
         await membership.join(names)
         self._membership = membership
         if self._closed:

@@ -4,8 +4,8 @@ The rules that aiokafka alone does not keep:
 - Nothing of a new assignment is fetched until the listener's `on_assigned` is over: its partitions are held, paused,
   from the moment they are ours. Nothing of the old one is handed out once `on_revoked` has begun.
 - A commit is sent once, in the generation there is now, for partitions that are ours now.
-- `from: latest` is decided once: a partition without a commit gets one, at its end, when it is first ours. Without
-  it a rebalance before the first ack would move the start.
+- `from: latest`, or a time, is decided once: a partition without a commit gets one, where the group begins, when it is
+  first ours. Without it a rebalance before the first ack would move the start.
 - Where the log has passed the group's offset, reading goes on at the first record there is, and a log line says so.
 """
 
@@ -27,10 +27,11 @@ from proxy.kafka.fetching import Fetching
 from proxy.kafka.predecessor import dismiss
 from proxy.observe.logs import logger
 from proxy.record import Fetched, Partition
-from proxy.seams import Committed, GroupListener
+from proxy.seams import Committed, GroupListener, Start
 
 OPEN_S = 10.0
 CLOSE_S = 3.0
+START_S = 10.0  # for Kafka to say where a group begins
 GONE_S = 5.0  # so long a coordinator may not know a topic that there is
 RETRY_S = 0.2
 FORBIDDEN_S = 1.0  # between two tries of what the cluster forbids
@@ -50,13 +51,13 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka i
     """`join` first. `broken` is set when the consumer can no longer do its work: `leave`, and make a new one."""
 
     def __init__(
-        self, settings: KafkaSettings, group: str, assignor: Assignor, listener: GroupListener, *, latest: bool
+        self, settings: KafkaSettings, group: str, assignor: Assignor, listener: GroupListener, *, start: Start
     ) -> None:
         self.broken: Exception | None = None
         self.mine: frozenset[Partition] = frozenset()
         self._group = group
         self._listener = listener
-        self._latest = latest
+        self._start = start
         self._session_timeout_s = settings.session_timeout_ms / 1000
         self._alive_s = -math.inf
         self._held: set[TopicPartition] = set()  # paused by us until `on_assigned` is over
@@ -199,7 +200,7 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka i
         self.mine = frozenset(partitions)
         log.info("partitions_assigned", group=self._group, count=len(partitions))
         try:
-            if self._latest:
+            if self._start != "earliest":
                 await self._pin(partitions)
             await self._listener.on_assigned(partitions)
         except Exception as exc:  # noqa: BLE001 - aiokafka would go on as if it had been assigned
@@ -216,22 +217,30 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka i
         self._consumer.pause(*self._held)
 
     async def _pin(self, partitions: Sequence[Partition]) -> None:
-        """Let the group begin at the end of what it has no commit for, and remember that in a commit."""
+        """Let the group begin at its start in what it has no commit for, and remember that in a commit."""
         known = await self.committed(partitions)
-        new = [TopicPartition(*partition) for partition in partitions if partition not in known]
-        while new and not self._left:
+        starts = await self._starts([partition for partition in partitions if partition not in known])
+        for partition, offset in starts.items():
+            self.seek(partition, offset)
+        if starts:
+            with contextlib.suppress(ProxyError):  # the position holds as long as the partition is ours
+                await self.commit({partition: Committed(offset, "") for partition, offset in starts.items()})
+
+    async def _starts(self, partitions: Sequence[Partition]) -> Mapping[Partition, int]:
+        """The first offset of its time in each, else the end. Retries until it knows; empty once this has left."""
+        while partitions and not self._left:
             try:
-                ends = await self._consumer.end_offsets(new)
-                break
-            except (kafka.KafkaError, OSError, TimeoutError) as exc:
-                log.warning("end_not_read", group=self._group, error=repr(exc))
+                bounds = await self.bounds(partitions, Deadline.after(START_S))
+                found = (
+                    await self.first_since(partitions, self._start, Deadline.after(START_S))
+                    if isinstance(self._start, int)
+                    else {}
+                )
+                return {partition: found.get(partition, ends) for partition, (_, ends) in bounds.items()}
+            except KafkaAway as exc:
+                log.warning("start_not_read", group=self._group, error=repr(exc.__cause__))
                 await asyncio.sleep(RETRY_S)
-        else:
-            return
-        for tp, end in ends.items():
-            self.seek(tp, end)
-        with contextlib.suppress(ProxyError):  # the position holds as long as the partition is ours
-            await self.commit({Partition(*tp): Committed(end, "") for tp, end in ends.items()})
+        return {}
 
     # ---- inside
 

@@ -84,6 +84,13 @@ class Tail:
         """See `seams.Tail.bounds`."""
         return await offsets.bounds(await self._connected(deadline.remaining_s()), partitions, deadline)
 
+    async def first_since(
+        self, partitions: Sequence[Partition], time_ms: int, deadline: Deadline
+    ) -> Mapping[Partition, int]:
+        """See `seams.Tail.first_since`."""
+        consumer = await self._connected(deadline.remaining_s())
+        return await offsets.first_since(consumer, partitions, time_ms, deadline)
+
     async def close(self) -> None:
         """Bounded, repeatable; `open` connects again."""
         consumer, self._consumer, self._fetching = self._consumer, None, None

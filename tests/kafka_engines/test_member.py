@@ -17,6 +17,7 @@ from proxy.seams import Committed
 from tests.kafka.cluster import Kafka
 from tests.kafka_engines.readers import Session, knowing, owners, settings, until, write
 
+NOON_MS = 1_795_348_800_000
 METADATA = "m" * 4_000  # of the 4,096 that the broker takes
 
 
@@ -25,7 +26,7 @@ def group() -> str:
     return f"g-{uuid.uuid4().hex[:8]}"
 
 
-def _member(kafka: Kafka, topics: Topics, group: str, *names: str, **more: str) -> Member:
+def _member(kafka: Kafka, topics: Topics, group: str, *names: str, **more: str | int) -> Member:
     return Member(settings(kafka), topics, group, names, **more)  # type: ignore[arg-type]
 
 
@@ -251,6 +252,26 @@ async def test_a_group_from_latest_begins_when_it_is_first_seen_and_not_at_every
         await write(kafka, topic, b"while nobody read")
         async with Session(_member(kafka, topics, group, topic, start="latest")) as session:
             await until(lambda: session.values == [b"while nobody read"])
+
+
+async def test_a_group_from_a_time_begins_with_the_first_record_of_that_time_or_later(
+    kafka: Kafka, topic: str, group: str
+) -> None:
+    times = {b"early": NOON_MS - 1, b"noon": NOON_MS, b"late": NOON_MS + 1}
+    async with AIOKafkaProducer(bootstrap_servers=kafka.bootstrap) as producer:
+        for value, at_ms in times.items():
+            await producer.send_and_wait(topic, value, partition=0, timestamp_ms=at_ms)
+        await producer.send_and_wait(topic, b"too early", partition=1, timestamp_ms=NOON_MS - 1)
+    async with knowing(kafka, topic) as topics:
+        async with Session(_member(kafka, topics, group, topic, start=NOON_MS)) as session:
+            await until(lambda: session.values == [b"noon", b"late"])
+            assert await session.member.committed(list(session.mine)) == {
+                Partition(topic, 0): Committed(1, ""),
+                Partition(topic, 1): Committed(1, ""),
+            }
+        await write(kafka, topic, b"after", partition=1)
+        async with Session(_member(kafka, topics, group, topic, start=NOON_MS + 60_000)) as session:
+            await until(lambda: set(session.values) == {b"after", b"late", b"noon"})  # the group has begun
 
 
 async def test_a_group_whose_offset_the_log_has_passed_goes_on_at_the_first_record_there_is(

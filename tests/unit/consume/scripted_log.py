@@ -149,6 +149,13 @@ class ScriptedTail:
         await self._reach()
         return {p: (self._log.parts[p].begins, self._log.parts[p].ends) for p in partitions}
 
+    async def first_since(
+        self, partitions: Sequence[Partition], time_ms: int, deadline: Deadline
+    ) -> Mapping[Partition, int]:
+        await self._reach()
+        later = {p: [r.offset for r in self._log.parts[p].records if r.timestamp >= time_ms] for p in partitions}
+        return {p: offsets[0] for p, offsets in later.items() if offsets}
+
     async def close(self) -> None:
         self.is_closed = True
 
