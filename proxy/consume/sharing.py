@@ -80,7 +80,7 @@ class Sharing:
 
     async def _at_owners(self, ack: "_Ack", wish: Wish) -> AckOutcome:
         await self._owner.owning()
-        parts = part_wish(wish, self._place)
+        parts = part_wish(wish, self._place) or {self._peers.address: wish}
         if len(parts) == 1:
             [(address, part)] = parts.items()
             return await self._at_owner(ack, address, part)

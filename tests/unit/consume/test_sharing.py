@@ -67,6 +67,16 @@ async def test_an_ack_at_any_worker_is_committed_by_the_owner() -> None:
         assert await accept(workers, "b", got) == 1  # again, elsewhere: harmless
 
 
+async def test_an_ack_that_names_nothing_is_answered() -> None:
+    broker = ScriptedBroker()
+    broker.append("x")
+    async with crew(broker, "a", "b") as workers:
+        await workers.assign({"a": [], "b": [ORDERS]})
+        got = await workers["a"].poll(max_records=10, wait_s=20)
+        assert got is not None
+        assert (await workers["a"].acknowledge(got.lease, accept=[], release=None)).accepted == 0
+
+
 async def test_one_hand_out_of_many_owners_is_acknowledged_at_all_of_them() -> None:
     broker = ScriptedBroker(ORDERS, OTHER)
     broker.append("x", partition=ORDERS)
