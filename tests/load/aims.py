@@ -16,6 +16,9 @@ LOST_TO_OVERLOAD = 0.1  # of the peak, at three times its load
 MEMORY_GROWTH = 1.1  # from the beginning of an overload to its end
 START_S = 1.0
 IDLE_MB = 90.0
+CROWD = "10000"  # clients of one stream
+CROWD_P99_MS = 500.0
+CROWD_MB = 150.0  # above idle
 TWO_WORKERS = 1.15  # what a second one may cost a request
 GROWTH = 1.1  # what a thousand routes may cost more than one: the noise of a round, nothing that grows
 
@@ -50,6 +53,7 @@ def aims(results: Results) -> list[Aim]:
     """One for each aim whose both sides were measured."""
     found = [*_produce(results.get("produce", {})), *_batch(results.get("batch", {}))]
     found += [*_overload(results.get("overload", {})), *_reading(results)]
+    found += _crowd(results.get("crowd", {}))
     found += [*_start(results.get("start", {})), *_routes(results.get("routes", {}))]
     both = ratio(results.get("workers", {}), "workers-2", "workers-1")
     return [*found, *_cost("POST with two workers", TWO_WORKERS, "one", both)]
@@ -109,6 +113,16 @@ def _reading(results: Results) -> Iterator[Aim]:
     if bridge := streamed.get("bridge"):
         lost = max(1 - one["delivered_share"] for one in bridge)
         yield Aim("share of SSE events not delivered", 0, lost)
+
+
+def _crowd(by_clients: Results) -> Iterator[Aim]:
+    for clients, rounds in by_clients.items():
+        if bridge := rounds.get("bridge"):
+            lost = max(1 - one["delivered_share"] for one in bridge)
+            yield Aim(f"share of events not delivered to {int(clients):,} clients", 0, lost)
+    if bridge := by_clients.get(CROWD, {}).get("bridge"):
+        yield Aim("p99 of 10,000 clients", CROWD_P99_MS, median(one["p99_ms"] for one in bridge), " ms")
+        yield Aim("memory of 10,000 clients", CROWD_MB, median(one["above_idle_mb"] for one in bridge), " MB")
 
 
 def _cost(what: str, limit: float, against: str, measured: Ratio | None) -> Iterator[Aim]:

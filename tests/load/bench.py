@@ -27,7 +27,7 @@ from tests.load.aims import aims
 from tests.load.candidates import build_go
 from tests.load.plan import QUICK, SECTIONS, Plan
 from tests.load.report import report
-from tests.load.sections import batch, drain, overload, produce, routes, sse, start, workers
+from tests.load.sections import arrival, batch, drain, group, overload, produce, routes, sse, start, workers
 from tests.load.session import Session
 from tests.load.topics import Topics, broker
 
@@ -36,7 +36,10 @@ MEASURES: Mapping[str, Callable[[Session], Awaitable[dict[str, Any]]]] = {
     "batch": batch.measure,
     "overload": overload.measure,
     "drain": drain.measure,
+    "group": group.measure,
+    "arrival": arrival.measure,
     "sse": sse.measure,
+    "crowd": crowd.measure,
     "start": start.measure,
     "routes": routes.measure,
     "workers": workers.measure,

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from tests.kafka.node import free_port
@@ -50,14 +51,19 @@ def bare() -> Candidate:
     return Candidate("bare", lambda: _uvicorn("tests.load.bare:app"), None, status=204)
 
 
+def broadcast() -> Candidate:
+    command = partial(_uvicorn, "tests.load.broadcast:app", "--timeout-graceful-shutdown", "1")
+    return Candidate("broadcast", command, None, status=204)
+
+
 def minimal(bootstrap: str, topic: str) -> Candidate:
     environ = {"BENCH_BOOTSTRAP": bootstrap, "BENCH_TOPIC": topic}
     return Candidate("minimal", lambda: _uvicorn("tests.load.minimal_bridge:app", **environ), topic)
 
 
-def _uvicorn(app: str, **environ: str) -> Command:
+def _uvicorn(app: str, *more: str, **environ: str) -> Command:
     port = free_port()
-    options = ["--loop", "uvloop", "--http", "httptools", "--no-access-log", "--log-level", "warning"]
+    options = [*more, "--loop", "uvloop", "--http", "httptools", "--no-access-log", "--log-level", "warning"]
     return Command([sys.executable, "-m", "uvicorn", app, "--port", str(port), *options], port, environ)
 
 

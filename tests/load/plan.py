@@ -1,9 +1,19 @@
 """How long and how often each thing is measured."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
-SECTIONS = ("produce", "batch", "overload", "drain", "sse", "start", "routes", "workers")
+SECTIONS = ("produce", "batch", "overload", "drain", "sse", "crowd", "start", "routes", "workers")
 WAYS = ("position", "group")  # to drain: the client keeps its place, or a group's acks do
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """Of an audience, and what it is shown."""
+
+    clients: int
+    events: int
+    events_per_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,10 +34,18 @@ class Plan:
     overload_window_s: float = 4.0
     drain_records: int = 200_000
     drain_rounds: int = 3
+    group_records: Mapping[int, int] = field(default_factory=lambda: {1: 30_000, 8: 100_000, 64: 100_000})  # by readers
+    group_rounds: int = 3
+    arrival_records: int = 1_000
+    arrival_per_s: float = 200.0
+    arrival_readers: int = 4
+    arrival_rounds: int = 3
     sse_clients: int = 100
     sse_events_per_s: float = 50.0
     sse_events: int = 500
     sse_rounds: int = 3
+    crowds: tuple[Size, ...] = (Size(100, 500, 50.0), Size(1_000, 150, 10.0), Size(10_000, 15, 1.0))
+    crowd_rounds: int = 1
     starts: int = 5
     route_rounds: int = 4
     route_connections: int = 64
@@ -45,8 +63,13 @@ QUICK = Plan(
     overload_window_s=2.0,
     drain_records=50_000,
     drain_rounds=1,
+    group_records={1: 5_000, 8: 30_000, 64: 30_000},
+    group_rounds=1,
+    arrival_records=500,
+    arrival_rounds=1,
     sse_events=100,
     sse_rounds=1,
+    crowds=(Size(100, 100, 50.0), Size(1_000, 30, 10.0)),
     starts=2,
     route_rounds=2,
     workers_rounds=2,

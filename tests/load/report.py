@@ -12,6 +12,7 @@ from tests.load.stats import Spread
 LABELS = {
     "bridge": "bridge, full route",
     "bare": "(a) bare ASGI, 204",
+    "broadcast": "(d) bare broadcast",
     "minimal": "(b) ASGI + aiokafka",
     "go": "(c) Go bridge",
     "bridge-position": "bridge, no group",
@@ -47,6 +48,7 @@ def report(results: Results, plan: Plan, go_missing: str | None, failures: Seque
         lines += _drain(rounds, plan)
     if rounds := results.get("sse"):
         lines += _sse(rounds, plan)
+    lines += [line for clients, rounds in results.get("crowd", {}).items() for line in _crowd(clients, rounds, plan)]
     if rounds := results.get("start"):
         lines += _start(rounds)
     if rounds := results.get("routes"):
@@ -187,6 +189,30 @@ def _sse(results: Results, plan: Plan) -> list[str]:
         for name, rounds in results.items()
     ]
     return table(title, ("", "delivered", "repeated", "p50 ms", "p99 ms", CPU, "× (c)"), rows)
+
+
+def _crowd(clients: str, results: Results, plan: Plan) -> list[str]:
+    if not results:
+        return []
+    size = next(size for size in plan.crowds if str(size.clients) == clients)
+    events = f"{size.events_per_s:g} events/s for {size.events / size.events_per_s:g} s"
+    rows = [
+        (
+            LABELS[name].partition(",")[0],
+            f"{min(one['delivered_share'] for one in rounds):.4f}",
+            str(max(one["repeated"] for one in rounds)),
+            middle(rounds, "p50_ms"),
+            middle(rounds, "p99_ms"),
+            spread(rounds, "cpu_s_per_10k", 3),
+            _times(results, name, "broadcast"),
+            spread(rounds, "above_idle_mb", 0),
+            middle(rounds, "kb_per_client"),
+            middle(rounds, "live_s"),
+        )
+        for name, rounds in results.items()
+    ]
+    head = ("", "delivered", "repeated", "p50 ms", "p99 ms", CPU, "× (d)", "MB above idle", "KB a client", "all live s")
+    return table(f"SSE: {size.clients:,} clients, {events} ({_busy(results)})", head, rows)
 
 
 def _start(results: Results) -> list[str]:

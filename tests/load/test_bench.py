@@ -9,7 +9,7 @@ from tests.kafka.cluster import Kafka
 from tests.load.aims import FORMS
 from tests.load.bench import MEASURES
 from tests.load.candidates import build_go
-from tests.load.plan import WAYS, Plan
+from tests.load.plan import WAYS, Plan, Size
 from tests.load.session import Session
 from tests.load.topics import Topics
 
@@ -29,6 +29,7 @@ SHORT = Plan(
     sse_clients=5,
     sse_events=25,
     sse_rounds=1,
+    crowds=(Size(20, 10, 10.0),),
     starts=1,
     route_rounds=1,
     route_connections=4,
@@ -58,6 +59,10 @@ async def test_every_candidate_gives_every_figure(kafka: Kafka, tmp_path: Path) 
     }
     assert set(results["drain"]) == {f"{name}-{way}" for name in ("bridge", "go") for way in WAYS}
     assert {name: rounds[0]["delivered_share"] for name, rounds in results["sse"].items()} == {"bridge": 1, "go": 1}
+    (crowd,) = results["crowd"].values()
+    assert {name: rounds[0]["delivered_share"] for name, rounds in crowd.items()} == dict.fromkeys(
+        ("bridge", "broadcast", "go"), 1
+    )
     assert set(results["start"]) == {"bridge", "minimal", "go"}
     assert set(results["routes"]) == ROUTES
     assert set(results["workers"]) == {"workers-1", "workers-2"}

@@ -10,11 +10,14 @@ from typing import Any
 import orjson
 import uvloop
 
+from tests.load.loader.arrivals import arrivals
 from tests.load.loader.closed_loop import closed_loop
+from tests.load.loader.crowd import crowd
 from tests.load.loader.drain import drain
 from tests.load.loader.http1 import WrongAnswer
 from tests.load.loader.open_loop import open_loop
 from tests.load.loader.payload import PAYLOADS
+from tests.load.loader.pollers import pollers
 from tests.load.loader.stream import stream
 from tests.load.usage import cpu_s, memory
 
@@ -31,6 +34,12 @@ async def do(job: str, pid: int, **details: Any) -> dict[str, Any]:
             return await open_loop(requests=requests, cpu_s=server_cpu_s, rss_mb=lambda: memory(pid).rss_mb, **details)
         case "drain":
             return await drain(cpu_s=server_cpu_s, **details)
+        case "crowd":
+            return await crowd(cpu_s=server_cpu_s, rss_mb=lambda: memory(pid).rss_mb, **details)
+        case "pollers":
+            return await pollers(cpu_s=server_cpu_s, **details)
+        case "arrivals":
+            return await arrivals(cpu_s=server_cpu_s, **details)
         case "stream":
             return await stream(cpu_s=server_cpu_s, **details)
         case _:
