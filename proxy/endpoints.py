@@ -186,5 +186,7 @@ def all_topics(config: Config) -> set[str]:
 
 
 def key_hashes(config: Config, hashes: Mapping[str, Callable[[bytes], int]]) -> dict[str, Callable[[bytes], int]]:
-    """The key hash of each topic that routes write to."""
-    return {r.produce.topic: hashes[r.produce.partitioner] for r in config.routes if r.produce}
+    """The key hash of each topic that routes write to, dead letters included."""
+    dead = (r.consume.dead_letter for r in config.routes if r.consume and r.consume.dead_letter)
+    written = {r.produce.topic: hashes[r.produce.partitioner] for r in config.routes if r.produce}
+    return dict.fromkeys(dead, hashes["murmur2"]) | written
