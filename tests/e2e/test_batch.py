@@ -252,8 +252,8 @@ async def test_single_records_are_answered_while_a_huge_upload_runs(
             pass
 
     working = [asyncio.create_task(send_for_ever()), asyncio.create_task(read_for_ever())]
-    for number in range(50):
-        async with asyncio.timeout(1):
+    for number in range(10):
+        async with asyncio.timeout(10):
             assert (await http.post("/b/7", json={"sku": number})).status_code == 201
     assert not any(task.done() for task in working)
     for task in working:

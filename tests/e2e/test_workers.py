@@ -58,7 +58,8 @@ class Clients:
     def __init__(self, running: Bridge, count: int, *, again: bool) -> None:
         self.taken: list[bytes] = []
         self.workers: list[set[str]] = [set() for _ in range(count)]  # by client: who answered since it last connected
-        self.cut: list[set[str]] = []  # who had answered a connection that failed
+        self.cut: list[set[str]] = []  # who had answered a connection that failed under a request
+        self.closed: list[set[str]] = []  # who had answered one that was found closed before the next request
         self._base_url = running.base_url
         self._again = again
         self._stop = False
@@ -94,7 +95,11 @@ class Clients:
     async def _one(self, http: httpx.AsyncClient, which: int, value: bytes) -> None:
         answer = await http.post("/w", content=value)
         assert answer.status_code == 201
-        self.workers[which].add(worker_of(answer))
+        worker = worker_of(answer)
+        if self.workers[which] - {worker}:
+            self.closed.append(self.workers[which])
+            self.workers[which] = set()
+        self.workers[which].add(worker)
         self.taken.append(value)
 
 
@@ -212,8 +217,9 @@ async def test_a_killed_worker_takes_only_its_own_connections_with_it_and_is_bac
         await clients.end()
         last = await requests()
     assert len(served) == 2
-    (gone,) = set.union(*clients.cut)  # one worker alone had answered those that were cut off
-    assert len(clients.cut) == len([workers for workers in connected if workers == {gone}])
+    ended = clients.cut + clients.closed
+    (gone,) = set.union(*ended)  # one worker alone had answered them
+    assert len(ended) == len([workers for workers in connected if workers == {gone}])
     assert seen == sorted(seen), "the requests that are counted went backwards"
     assert last >= seen[-1]
     assert len(clients.taken) - 2_000 < last <= len(clients.taken) + 16  # without the dead worker's last second
