@@ -19,16 +19,19 @@ def _offsets(overlap: Overlap, *offsets: int) -> list[int]:
 
 
 @pytest.mark.parametrize(
-    ("mark", "begins", "start"),
+    ("mark", "begins", "start", "is_blind"),
     [
-        (Mark(5, 1_004), 0, 4),
-        (Mark(5, 1_004), 5, 5),  # the record before it is gone: there is nothing to compare
-        (Mark(5), 0, 5),  # nor here, where nothing was read before it
-        (Mark(0), 0, 0),
+        (Mark(5, 1_004), 0, 4, False),
+        (Mark(5, 1_004), 5, 5, False),  # the record before it is gone: there is nothing to compare
+        (Mark(5), 0, 5, True),  # nor here, where nothing was read before it
+        (Mark(0), 0, 0, False),
     ],
 )
-def test_it_begins_one_record_early_where_that_can_be_compared(mark: Mark, begins: int, start: int) -> None:
-    assert Overlap({P: mark}, {P: (begins, 9)}).starts == {P: start}
+def test_it_begins_one_record_early_where_that_can_be_compared(
+    mark: Mark, begins: int, start: int, is_blind: bool
+) -> None:
+    overlap = Overlap({P: mark}, {P: (begins, 9)})
+    assert (overlap.starts, overlap.is_blind) == ({P: start}, is_blind)
 
 
 def test_the_record_before_the_position_is_dropped_once() -> None:
