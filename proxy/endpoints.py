@@ -10,6 +10,7 @@ from proxy.consume.feed import Feed
 from proxy.consume.group import GroupSession
 from proxy.consume.readers import Readers
 from proxy.consume.settings import GroupSettings
+from proxy.consume.sieve import Sieves
 from proxy.consume.terms import Order, Terms
 from proxy.http.ack import AckEndpoint
 from proxy.http.batch import BatchEndpoint
@@ -23,12 +24,13 @@ from proxy.http.group import GroupPoll, GroupStreaming
 from proxy.http.items import ItemWriter
 from proxy.http.ndjson import NdjsonEndpoint
 from proxy.http.produce import ProduceEndpoint
+from proxy.http.selection import Selection
 from proxy.http.upkeep import Ends, Upkeep
 from proxy.limits.gate import Gate
 from proxy.observe.metrics import Metrics, RouteMetrics
 from proxy.routes.recipe import RecordRecipe
 from proxy.routes.table import RouteTable
-from proxy.seams import Submitter
+from proxy.seams import Start, Submitter
 
 COMMIT_INTERVAL_S = 1.0  # `commit: interval`
 
@@ -41,7 +43,7 @@ class GroupKey:
     topics: tuple[str, ...]
     ack: Literal["explicit", "auto"]
     lease_ms: int
-    start: Literal["earliest", "latest"]
+    start: Start
     order: Order = "none"
     max_in_flight: int | None = None
     max_deliveries: int | None = None
@@ -58,7 +60,7 @@ class GroupKey:
             consume.topics,
             consume.ack,
             consume.lease_ms,
-            consume.from_,
+            consume.start,
             consume.order,
             consume.max_in_flight,
             consume.max_deliveries,
@@ -95,6 +97,7 @@ class Services:
     bounds: Bounds
     ends: Ends
     drain: "asyncio.Future[None]"
+    sieves: Sieves = field(default_factory=Sieves)
     zstd_uploads: Gate = field(default_factory=lambda: Gate(MAX_ZSTD_UPLOADS, 0, "streams of zstd", "zstd_uploads"))
 
     def table(self, config: Config) -> RouteTable[Endpoint]:
@@ -159,9 +162,10 @@ class Services:
         if consume.closed:
             return answer_closed
         feed, values_only = self.feeds.get(frozenset(consume.topics)), consume.shape == "values"
-        poll = FeedPoll(feed, consume.from_, values_only, metrics, self.drain)
+        selection = Selection.of(consume, self.sieves)
+        poll = FeedPoll(feed, selection, values_only, metrics, self.drain)
         upkeep = Upkeep.of(consume, self.ends.of(route))
-        stream = FeedStreaming(feed, consume.from_, values_only, upkeep, metrics)
+        stream = FeedStreaming(feed, selection, values_only, upkeep, metrics)
         return ConsumeEndpoint(poll, stream, self.bounds.streams)
 
 

@@ -15,7 +15,6 @@ _KEYS = {
     "admin": ("tls",),
     "routes.*": ("upstream", "migrate", "auth"),
     "routes.*.limits": ("streams",),
-    "routes.*.consume": ("filter",),
     "routes.*.response": ("spooled",),
 }
 KEYS = frozenset(f"{section}.{key}".lstrip(".") for section, keys in _KEYS.items() for key in keys)
@@ -23,7 +22,6 @@ KEYS = frozenset(f"{section}.{key}".lstrip(".") for section, keys in _KEYS.items
 _VALUES: dict[str, Callable[[object], bool]] = {
     "auth": lambda value: isinstance(value, dict),
     "routes.*.produce.on_outage": lambda value: value == "spool",
-    "routes.*.consume.from": lambda value: isinstance(value, str) and value[:4].isdigit(),  # a time
 }
 
 

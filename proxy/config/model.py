@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from proxy.config.moment import read_moment
 from proxy.config.pattern import Pattern
 from proxy.config.values import (
     Address,
@@ -22,6 +23,8 @@ from proxy.config.values import (
     Count,
     DelayMs,
     EventName,
+    FilterField,
+    FilterTests,
     GroupName,
     HeaderName,
     MediaType,
@@ -35,6 +38,7 @@ from proxy.config.values import (
     Secrets,
     Servers,
     SessionTimeoutMs,
+    StartText,
     Status,
     Template,
     TopicName,
@@ -233,8 +237,12 @@ class Consume(Section):
     shape: Literal["envelope", "values"] = Field(
         default="envelope", description="envelope: whole records. values: their bare values."
     )
-    from_: Literal["earliest", "latest"] = Field(
-        default="latest", alias="from", description="Where a first reader begins: earliest or latest."
+    from_: StartText = Field(
+        default="latest", alias="from", description="Where a first reader begins: earliest, latest, or an ISO time."
+    )
+    allow_from: bool = Field(default=False, description="Without a group: clients may say ?from= where they begin.")
+    filter: dict[FilterField, FilterTests] | None = Field(
+        default=None, min_length=1, description="Without a group: clients are shown only records that are like this."
     )
     heartbeat_ms: Milliseconds = Field(default=15_000, description="A comment after so long a silence on a stream.")
     heartbeat_event: EventName | None = Field(
@@ -257,6 +265,16 @@ class Consume(Section):
             start = {} if "from_" in data else {"from": "earliest"}
             return {"ack": "explicit", **start, **data}
         return data
+
+    @property
+    def start(self) -> Literal["earliest", "latest"] | int:
+        """`from_`, with a time as milliseconds since the epoch."""
+        match self.from_:
+            case "earliest" | "latest" as said:
+                return said
+        since_ms = read_moment(self.from_)
+        assert since_ms is not None, "it was checked when it was read"
+        return since_ms
 
 
 class Response(Section):

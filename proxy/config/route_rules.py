@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
+from proxy.config.filter_rules import FILTER_RULES
 from proxy.config.media import FORM, NDJSON, is_json
 from proxy.config.mistake import Fault, Path
 from proxy.config.model import Route
@@ -220,4 +221,5 @@ ROUTE_RULES: tuple[Rule, ...] = (
     fixed_times_are_times,
     content_types_can_be_read,
     batches_can_come_in,
+    *FILTER_RULES,
 )

@@ -5,7 +5,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
+from proxy.config.condition import read_condition, read_field
 from proxy.config.later import NOT_IN_THIS_VERSION
+from proxy.config.moment import read_moment
 from proxy.config.pattern import Pattern
 from proxy.config.rate import parse_rate
 
@@ -108,6 +110,12 @@ def _event_name(value: str) -> str:
     return value
 
 
+def _start(value: str) -> str:
+    if value not in ("earliest", "latest") and read_moment(value) is None:
+        raise ValueError(f"is {value!r}, must be earliest, latest, or a time such as 2026-11-22T15:00:00Z")
+    return value
+
+
 def _rate(value: str) -> str:
     parse_rate(value)
     return " ".join(value.split())
@@ -141,6 +149,15 @@ HeaderName = Annotated[str, AfterValidator(_header_name)]
 AnswerHeader = Annotated[str, AfterValidator(_answer_header)]
 Origin = Annotated[str, AfterValidator(_origin)]
 EventName = Annotated[str, AfterValidator(_event_name)]
+StartText = Annotated[str, AfterValidator(_start)]
+FilterField = Annotated[str, AfterValidator(read_field)]
+FilterTests = Annotated[
+    dict[str, str],
+    BeforeValidator(
+        read_condition,
+        json_schema_input_type=str | int | float | bool | dict[Literal["prefix", "min", "max"], str | int | float],
+    ),
+]
 RateText = Annotated[str, AfterValidator(_rate)]
 Template = str
 NumericTemplate = Annotated[Template, BeforeValidator(_number_as_text, json_schema_input_type=int | str)]

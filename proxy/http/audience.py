@@ -3,11 +3,15 @@
 While nothing comes they cost nothing: no task runs and no timer of theirs is set; one task an audience waits for news,
 and gives the heartbeat when there is none. A stream whose socket does not take what it is given leaves the audience,
 and goes on at its own pace (`feed.py`), until it is back at the end of the feed.
+
+Where a filter keeps records from an audience, its heartbeat says how far it has come all the same: who resumes there
+does not have the same records looked through once more.
 """
 
 import asyncio
 from collections.abc import Callable
 
+from proxy.clock import Deadline
 from proxy.http.exchange import Connection, Piece
 from proxy.observe.metrics import RouteMetrics
 from proxy.seams import FeedChunk, FeedCursor, FeedEvent, FeedReader
@@ -33,16 +37,18 @@ class Audience:
         self,
         feed: FeedReader,
         frame: Callable[[FeedEvent], bytes],
-        heartbeat: bytes,
+        heartbeat: Callable[[str | None], bytes],
         heartbeat_s: float,
         metrics: RouteMetrics,
+        passes: Callable[[FeedEvent], bool] | None = None,
     ) -> None:
-        """`frame` renders one event, and remembers what it rendered."""
+        """`frame` renders one event, and remembers what it rendered; `heartbeat`, with a position or without one."""
         self._feed = feed
         self._frame = frame
-        self._heartbeat = Piece(heartbeat)
+        self._heartbeat = heartbeat
         self._heartbeat_s = heartbeat_s
         self._metrics = metrics
+        self._passes = passes
         self._seats: dict[_Seat, None] = {}
         self._showing: asyncio.Task[None] | None = None
 
@@ -73,16 +79,19 @@ class Audience:
 
     async def _show(self) -> None:
         """Write what comes to everyone, until nobody is left."""
+        silence = Deadline.after(self._heartbeat_s)
         while self._seats:
             newest = self._newest()
-            if newest is not None:
-                await self._write_up_to(newest)
+            if newest is not None and await self._write_up_to(newest):
+                silence = Deadline.after(self._heartbeat_s)
+            if newest is not None and silence.remaining_s():
                 continue
             try:
-                async with asyncio.timeout(self._heartbeat_s):
+                async with asyncio.timeout(silence.remaining_s()):
                     await self._feed.arrival()
             except TimeoutError:
                 await self._beat()
+                silence = Deadline.after(self._heartbeat_s)
 
     def _newest(self) -> FeedChunk | None:
         """The feed's last chunk, if somebody has not been given it; whoever has fallen behind the ring leaves."""
@@ -94,7 +103,8 @@ class Audience:
                 newest = _last(seat.chunk)
         return newest
 
-    async def _write_up_to(self, newest: FeedChunk) -> None:
+    async def _write_up_to(self, newest: FeedChunk) -> bool:
+        """Whether there was something to write."""
         pieces: dict[int, tuple[Piece, int]] = {}  # by the chunk it follows: most have the same one
         for count, seat in enumerate(list(self._seats), start=1):
             if seat in self._seats and seat.chunk is not newest and not seat.chunk.is_evicted:
@@ -105,7 +115,8 @@ class Audience:
             if count % AT_ONCE == 0:
                 await asyncio.sleep(0)
                 if newest.is_evicted:
-                    return  # the way to it is gone; whoever has not been given it leaves
+                    break  # the way to it is gone; whoever has not been given it leaves
+        return any(events for _, events in pieces.values())
 
     def _write(self, seat: _Seat, newest: FeedChunk, piece: Piece, events: int) -> None:
         if events and not seat.connection.push(piece):
@@ -120,16 +131,23 @@ class Audience:
         events: list[FeedEvent] = []
         while chunk is not newest and chunk.next is not None:
             chunk = chunk.next
-            events += chunk.events
+            events += chunk.events if self._passes is None else filter(self._passes, chunk.events)
         size_bytes = sum(len(event.record.value) for event in events if event.record.value is not None)
         return Piece(b"".join([self._frame(event) for event in events]), size_bytes), len(events)
 
     async def _beat(self) -> None:
+        pieces: dict[int, Piece] = {}  # by the chunk it stands behind
         for count, seat in enumerate(list(self._seats), start=1):
-            if seat in self._seats and not seat.connection.push(self._heartbeat):
-                self._dismiss(seat)
+            if seat in self._seats:
+                piece = pieces.get(id(seat.chunk)) or self._heartbeat_behind(seat.chunk)
+                pieces[id(seat.chunk)] = piece
+                if not seat.connection.push(piece):
+                    self._dismiss(seat)
             if count % AT_ONCE == 0:
                 await asyncio.sleep(0)
+
+    def _heartbeat_behind(self, chunk: FeedChunk) -> Piece:
+        return Piece(self._heartbeat(None if self._passes is None else chunk.position))
 
     def _dismiss(self, seat: _Seat) -> None:
         self._seats.pop(seat, None)

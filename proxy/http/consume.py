@@ -31,7 +31,7 @@ _wait = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?([^\s,;\"]*)", re.IGNORECASE)
 class Ask:
     """What a reader asks for. `position` is a token of ours, from `?position=` or Last-Event-ID; None at first.
 
-    `ack` is the lease of the poll before, accepted with this one.
+    `ack` is the lease of the poll before, accepted with this one; `start` is `?from=` as it is.
     """
 
     media: str
@@ -39,6 +39,7 @@ class Ask:
     wait_s: float
     position: str | None
     ack: str | None = None
+    start: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +79,7 @@ def read_ask(exchange: Exchange) -> Ask:
         wait_s=_wait_s(exchange, query),
         position=_position(exchange, query),
         ack=query.get("ack"),
+        start=query.get("from"),
     )
 
 

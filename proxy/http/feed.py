@@ -7,17 +7,21 @@ lost is said, never jumped over: 410 for a poll, `event: gap` on a stream, which
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from functools import partial
 from urllib.parse import parse_qsl, urlencode
+from weakref import WeakValueDictionary
 
 import orjson
 
+from proxy.clock import Deadline
 from proxy.consume.envelope import bare, envelope
+from proxy.consume.sieve import Sieve
 from proxy.errors import Draining, Gone
 from proxy.http.audience import Audience
 from proxy.http.consume import NDJSON, NO_STORE, SSE, STREAM_HEADERS, VARY, Ask
 from proxy.http.exchange import Exchange, Interrupt
 from proxy.http.frames import ndjson, sse, sse_named, with_members
+from proxy.http.selection import Selection
 from proxy.http.upkeep import Upkeep
 from proxy.observe.metrics import RouteMetrics
 from proxy.record import Fetched
@@ -28,26 +32,35 @@ STREAM_RECORDS = 200  # in one write to a stream
 
 @dataclass(frozen=True, slots=True)
 class FeedPoll:
-    """GET with JSON: what comes after a position, after at most `wait` seconds."""
+    """GET with JSON: what comes after a position, after at most `wait` seconds.
+
+    Its ETag is the position to go on from: who has that, and for whom nothing has come since, is answered 304.
+    """
 
     feed: FeedReader
-    start: Literal["earliest", "latest"]
+    selection: Selection
     values_only: bool
     metrics: RouteMetrics
     drain: asyncio.Future[None]
 
     async def __call__(self, exchange: Exchange, ask: Ask) -> None:
-        events: Sequence[FeedEvent] = ()
-        after = ask.position
+        start, sieve = self.selection.start(ask), self.selection.sieve(exchange)
+        passes = sieve.passes if sieve is not None else None
+        page = None
         with Interrupt(exchange, self.drain):
-            page = await self.feed.read(ask.position, start=self.start, max_records=ask.max_records, wait_s=ask.wait_s)
-            events, after = page.events, page.next
-        if after is None:
+            page = await self.feed.read(
+                ask.position, start=start, max_records=ask.max_records, wait_s=ask.wait_s, passes=passes
+            )
+        if page is None:
             raise Draining("The bridge is shutting down. Repeat the request: another one answers.")
-        if events:
-            self.metrics.delivered(len(events), size_bytes(events))
-        link = b"<%b>; rel=next" % _next_url(exchange, after).encode()
-        await exchange.answer_json(200, self._body(events, after), [NO_STORE, VARY, (b"link", link)])
+        link = b"<%b>; rel=next" % _next_url(exchange, page.next).encode()
+        headers = [NO_STORE, VARY, (b"link", link), (b"etag", b'W/"%b"' % page.next.encode())]
+        if page.events:
+            self.metrics.delivered(len(page.events), size_bytes(page.events))
+        elif _has(exchange, page.next):
+            await exchange.answer(304, headers, b"")
+            return
+        await exchange.answer_json(200, self._body(page.events, page.next), headers)
 
     def _body(self, events: Sequence[FeedEvent], after: str) -> bytes:
         if self.values_only:
@@ -65,21 +78,22 @@ class FeedStreaming:
     def __init__(
         self,
         feed: FeedReader,
-        start: Literal["earliest", "latest"],
+        selection: Selection,
         values_only: bool,
         upkeep: Upkeep,
         metrics: RouteMetrics,
     ) -> None:
         self._feed = feed
-        self._start: Literal["earliest", "latest"] = start
+        self._selection = selection
         self._upkeep = upkeep
         self._metrics = metrics
         self._views = {media: View(feed, media, values_only, upkeep, metrics) for media in (SSE, NDJSON)}
 
     async def __call__(self, exchange: Exchange, ask: Ask) -> None:
+        start, sieve = self._selection.start(ask), self._selection.sieve(exchange)
         cursor = None
         with Interrupt(exchange, self._upkeep.end):
-            cursor = await self._feed.cursor(ask.position, start=self._start)
+            cursor = await self._feed.cursor(ask.position, start=start)
         if cursor is None:
             raise Draining("The bridge is shutting down, or its route has just changed. Repeat the request.")
         self._metrics.open_streams += 1
@@ -87,7 +101,7 @@ class FeedStreaming:
             await exchange.begin(200, [(b"content-type", ask.media.encode()), *STREAM_HEADERS])
             await exchange.write(self._upkeep.opening(ask.media, cursor.position))
             with self._upkeep.interrupt(exchange) as interrupt:
-                await self._views[ask.media].pump(exchange, cursor)
+                await self._views[ask.media].pump(exchange, cursor, sieve)
             await self._upkeep.finish(exchange, ask.media, interrupt.reason or "")
         finally:
             self._metrics.open_streams -= 1
@@ -98,41 +112,60 @@ class View:
     """How a route shows its feed in one media type: as bytes, to its audience and to those who are behind."""
 
     def __init__(self, feed: FeedReader, media: str, values_only: bool, upkeep: Upkeep, metrics: RouteMetrics) -> None:
+        self._feed = feed
         self._media = media
         self._values_only = values_only
         self._name = f"{media} {values_only}"
-        self._heartbeat = upkeep.heartbeat(media)
+        self._heartbeat = partial(upkeep.heartbeat, media)
         self._heartbeat_s = upkeep.heartbeat_s
         self._metrics = metrics
-        self._audience = Audience(feed, self._framed, self._heartbeat, self._heartbeat_s, metrics)
+        self._audiences: WeakValueDictionary[Sieve | None, Audience] = WeakValueDictionary()  # who is in one, holds it
 
-    async def pump(self, exchange: Exchange, cursor: FeedCursor) -> None:
-        """Write what the cursor has, for ever."""
+    async def pump(self, exchange: Exchange, cursor: FeedCursor, sieve: Sieve | None) -> None:
+        """Write what the cursor has and the sieve lets through, for ever."""
+        audience = self._audience(sieve)
+        silence = Deadline.after(self._heartbeat_s)
         following: asyncio.Task[Sequence[FeedEvent]] | None = None
         try:
             while True:
-                if following is None and await self._audience.follow(exchange.connection, cursor):
+                if following is None and await audience.follow(exchange.connection, cursor):
+                    silence = Deadline.after(self._heartbeat_s)
                     continue
                 following = following or asyncio.create_task(cursor.next(STREAM_RECORDS))
-                done, _ = await asyncio.wait([following], timeout=self._heartbeat_s)
-                if not done:  # and it goes on: a step through the log may take longer than a heartbeat
-                    await exchange.write(self._heartbeat)
-                    continue
-                step, following = following, None
-                await self._write(exchange, cursor, step)
+                done, _ = await asyncio.wait([following], timeout=silence.remaining_s())
+                if done:
+                    step, following = following, None
+                    data = self._shown(cursor, step, sieve)
+                else:  # it goes on: a step through the log may take longer than a heartbeat
+                    data = b""
+                if not data and not silence.remaining_s():
+                    data = self._heartbeat(cursor.position if done and sieve else None)
+                if data:
+                    await exchange.write(data)
+                    silence = Deadline.after(self._heartbeat_s)
         finally:
             if following is not None:
                 following.cancel()
                 await asyncio.wait([following])
 
-    async def _write(self, exchange: Exchange, cursor: FeedCursor, step: "asyncio.Task[Sequence[FeedEvent]]") -> None:
+    def _audience(self, sieve: Sieve | None) -> Audience:
+        audience = self._audiences.get(sieve)
+        if audience is None:
+            passes = sieve.passes if sieve is not None else None
+            audience = Audience(self._feed, self._framed, self._heartbeat, self._heartbeat_s, self._metrics, passes)
+            self._audiences[sieve] = audience
+        return audience
+
+    def _shown(self, cursor: FeedCursor, step: "asyncio.Task[Sequence[FeedEvent]]", sieve: Sieve | None) -> bytes:
+        """What a stream gets of a step that is done; nothing, where nothing of it passes."""
         try:
             events = step.result()
         except Gone as gone:
-            await exchange.write(_gap(self._media, gone, cursor.position))
-        else:
-            await exchange.write(b"".join([self._framed(event) for event in events]))
-            self._metrics.delivered(len(events), size_bytes(events))
+            return _gap(self._media, gone, cursor.position)
+        if sieve is not None:
+            events = [event for event in events if sieve.passes(event)]
+        self._metrics.delivered(len(events), size_bytes(events))
+        return b"".join([self._framed(event) for event in events])
 
     def _framed(self, event: FeedEvent) -> bytes:
         """The event as a stream's bytes: framed once for all clients."""
@@ -160,6 +193,12 @@ def _gap(media: str, gone: Gone, position: str) -> bytes:
     """What a stream is told of records that are lost to it. It goes on at `next`."""
     document = orjson.dumps({"code": gone.code, "detail": gone.detail, **gone.extra, "next": position})
     return sse_named("gap", document, position) if media == SSE else ndjson(b'{"gap":%b}' % document)
+
+
+def _has(exchange: Exchange, position: str) -> bool:
+    """Whether the client says that it has what there is up to this position (RFC 9110, 13.1.2)."""
+    tags = (exchange.header(b"if-none-match") or b"").decode("latin-1").split(",")
+    return any(tag.strip().removeprefix("W/").strip('"') == position for tag in tags)
 
 
 def _next_url(exchange: Exchange, position: str) -> str:

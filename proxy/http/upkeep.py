@@ -12,21 +12,19 @@ import orjson
 
 from proxy.config.model import Config, Consume, Route
 from proxy.http.consume import SSE
-from proxy.http.exchange import Exchange, Interrupt
+from proxy.http.exchange import End, Exchange, Interrupt
 from proxy.http.frames import NDJSON_HEARTBEAT, SSE_HEARTBEAT, ndjson, sse_id, sse_named, sse_retry
 
 LAST_WORDS_S = 5.0  # for a client that does not read to take the end
 JITTER = 0.1  # of a lifetime, either way: streams that began together do not end together
 SPREAD = 2.0  # of the pause before coming back: those that end together come back within twice the time
 
-End = asyncio.Future[str]  # done when the streams of a route end; the result is the reason
-
 
 @dataclass(frozen=True, slots=True)
 class Upkeep:
     """What a route's streams have in common."""
 
-    end: End
+    end: End  # of the route's streams, with the reason
     heartbeat_s: float = 15.0
     heartbeat_event: str | None = None
     retry_ms: int = 2_000
@@ -43,10 +41,13 @@ class Upkeep:
             return NDJSON_HEARTBEAT
         return sse_retry(self.retry_ms) + (sse_id(position) if position is not None else b"")
 
-    def heartbeat(self, media: str) -> bytes:
+    def heartbeat(self, media: str, position: str | None = None) -> bytes:
+        """`position`: where the stream is, past records that its client is not shown."""
         if media != SSE:
             return NDJSON_HEARTBEAT
-        return sse_named(self.heartbeat_event, b"{}") if self.heartbeat_event else SSE_HEARTBEAT
+        if self.heartbeat_event:
+            return sse_named(self.heartbeat_event, b"{}", position)
+        return (sse_id(position) if position is not None else b"") + SSE_HEARTBEAT
 
     def interrupt(self, exchange: Exchange) -> Interrupt:
         """Around all that a stream waits for; its lifetime begins now."""
@@ -93,17 +94,17 @@ class Ends:
             before = former.get(name)
             self._ends[name] = before if before and _reads_alike(before[0], route) else (route, self._new())
         for name, (_, end) in former.items():
-            if not end.done() and (name not in new or self._ends[name][1] is not end):
+            if name not in new or self._ends[name][1] is not end:
                 end.set_result("closed" if name in new and _is_closed(new[name]) else "reload")
 
     def _new(self) -> End:
-        end: End = self._drain.get_loop().create_future()
+        end = End()
         if self._drain.done():
             end.set_result("drain")
         return end
 
     def _drained(self, _: asyncio.Future[None]) -> None:
-        for end in [end for _, end in self._ends.values() if not end.done()]:
+        for _route, end in self._ends.values():
             end.set_result("drain")
 
 

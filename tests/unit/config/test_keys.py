@@ -140,13 +140,78 @@ def test_a_wrong_response_is_told_with_what_would_be_right(tmp_path: Path, respo
         ("topics: []", "topics: has too few entries, must have at least 1"),
         ("topics: a", "topics: is 'a', must be a list"),
         ("topics: [a], group: ''", "group: is no group name"),
-        ("topics: [a], from: first", "from: is 'first', must be 'earliest' or 'latest'"),
-        ("topics: [a], from: '2024-01-01T00:00:00Z'", "from: this value is not in this version, must be 'earliest'"),
+        ("topics: [a], from: first", "from: is 'first', must be earliest, latest, or a time such as 2026-11-22T15:00:"),
+        ("topics: [a], from: '1969-12-31T00:00:00Z'", "from: is '1969-12-31T00:00:00Z', must be earliest, latest"),
+        ("topics: [a], allow_from: 5", "allow_from: is 5, must be true or false"),
+        ("topics: [a], filter: {}", "filter: has too few entries, must have at least 1"),
+        ("topics: [a], filter: [key]", "filter: is a list, must be a mapping (key: value)"),
+        ("topics: [a], filter: {sku: x}", "filter.sku: 'sku' is no field of a record: write key, header.NAME or body."),
+        ("topics: [a], filter: {body..x: x}", "filter.body..x: 'body..x' is no field of a record"),
+        ("topics: [a], filter: {header.: x}", "filter.header.: 'header.' is no field of a record"),
+        ("topics: [a], filter: {key: null}", "filter.key: is empty, must be text, a number, true or false, or a test"),
+        ("topics: [a], filter: {key: [a, b]}", "filter.key: is a list, must be text, a number, true or false, or a"),
+        ("topics: [a], filter: {key: {}}", "filter.key: has no test: write a value, or prefix, min or max"),
+        ("topics: [a], filter: {key: {suffix: x}}", "filter.key: 'suffix' is no test: write prefix, min or max; a ba"),
+        (
+            "topics: [a], filter: {key: {path.x}}",
+            'filter.key: is a mapping, must be text: a template needs quotes, "{p',
+        ),
+        ("topics: [a], filter: {body.n: {min: few}}", "filter.body.n: min is 'few', must be a number, or a template"),
     ],
 )
 def test_a_wrong_consume_is_told_with_what_would_be_right(tmp_path: Path, consume: str, mistake: str) -> None:
     (found,) = mistakes(tmp_path, with_routes(f"- {{route: GET /a, consume: {{{consume}}}}}"))
     assert found.split(": ", 1)[1].startswith(f"routes[0].consume.{mistake}")
+
+
+@pytest.mark.parametrize(
+    ("consume", "mistake"),
+    [
+        ("filter: {key: '{path.y}'}", "filter.key: {path.y} is not in the route GET /a/{x}: there are {path.x}"),
+        ("filter: {key: {prefix: '{path.y}'}}", "filter.key.prefix: {path.y} is not in the route"),
+        ("filter: {key: '{body.y}'}", "filter.key: {body.y} is not known of a reader: there are {path.…} and {query"),
+        ("filter: {key: '{now}'}", "filter.key: {now} is not known of a reader"),
+        ("filter: {key: '{x'}", "filter.key: has a '{' that stands alone"),
+        ("filter: {body.n: {max: '{query.max}'}}", "filter.body.n.max: {query.max} is how many records a poll may ha"),
+        ("filter: {key: '{path.x}:{query.y}'}", "filter.key: mixes {path.…} with {query.…}: without the parameter"),
+        ("group: g, filter: {key: x}", "filter: is for routes without a `group`: a record that it leaves out would"),
+        ("group: g, allow_from: true", "allow_from: is for routes without a `group`: where a group goes on, its comm"),
+    ],
+)
+def test_what_cannot_stand_in_a_filter_of_its_route_is_told(tmp_path: Path, consume: str, mistake: str) -> None:
+    (found,) = mistakes(tmp_path, with_routes(f"- {{route: 'GET /a/{{x}}', consume: {{topics: [a], {consume}}}}}"))
+    assert found.split(": ", 1)[1].startswith(f"routes[0].consume.{mistake}")
+
+
+def test_a_filter_is_read_test_by_test(tmp_path: Path) -> None:
+    filter_ = "{key: {prefix: '{path.x}:'}, header.kind: sale, body.n: {min: 5, max: 1.5}, body.on: true}"
+    config = load_text(
+        tmp_path, with_routes(f"- {{route: 'GET /a/{{x}}', consume: {{topics: [a], filter: {filter_}}}}}")
+    )
+    assert config.routes[0].consume
+    assert config.routes[0].consume.filter == {
+        "key": {"prefix": "{path.x}:"},
+        "header.kind": {"is": "sale"},
+        "body.n": {"min": "5", "max": "1.5"},
+        "body.on": {"is": "true"},
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "start"),
+    [
+        ("earliest", "earliest"),
+        ("latest", "latest"),
+        ("2026-11-22T15:00:00Z", 1_795_359_600_000),
+        ("2026-11-22T15:00:00.250", 1_795_359_600_250),
+        ("2026-11-22T16:00+01:00", 1_795_359_600_000),
+        ("2026-11-22", 1_795_305_600_000),
+    ],
+)
+def test_a_time_to_begin_at_is_in_utc_unless_it_says_otherwise(tmp_path: Path, text: str, start: str | int) -> None:
+    config = load_text(tmp_path, with_routes(f"- {{route: GET /a, consume: {{topics: [a], from: '{text}'}}}}"))
+    assert config.routes[0].consume
+    assert config.routes[0].consume.start == start
 
 
 def test_no_routes_at_all_is_a_mistake(tmp_path: Path) -> None:

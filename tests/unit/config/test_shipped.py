@@ -38,9 +38,10 @@ from proxy.config.schema import editor_schema, editor_schema_text
 CONFIG = Path(__file__).parents[3] / "config"
 SECRET = {"STEPBRIDGE_SECRET": "0123456789abcdef"}
 
-# In reference.yaml the first route produces and the second consumes. Their defaults are said in words: each stands
-# for an example, or depends on another key.
-ROUTE_0, ROUTE_1 = ("routes", 0), ("routes", 1)
+# In reference.yaml the first route produces, the second consumes, and the third has what goes without a group. Their
+# defaults are said in words: each stands for an example, or depends on another key.
+ROUTE_0, ROUTE_1, ROUTE_2 = ("routes", 0), ("routes", 1), ("routes", 2)
+WITHOUT_GROUP = ("allow_from", "filter")
 SECTIONS: dict[KeyPath, type[BaseModel]] = {
     ("kafka",): Kafka,
     ("topics",): Topics,
@@ -69,7 +70,8 @@ def fields() -> Iterator[tuple[KeyPath, FieldInfo]]:
         yield (*(ROUTE_1 if name == "consume" else ROUTE_0), name), field
     for path, model in SECTIONS.items():
         for name, field in model.model_fields.items():
-            yield (*path, field.alias or name), field
+            at = (*ROUTE_2, "consume") if name in WITHOUT_GROUP else path
+            yield (*at, field.alias or name), field
 
 
 def default_in_words(field: FieldInfo) -> str:
@@ -122,13 +124,14 @@ def test_the_reference_says_what_each_key_is_for_with_unit_and_default(path: Key
 @pytest.mark.parametrize("path", FIELDS, ids=str)
 def test_each_key_of_the_reference_has_its_default(path: KeyPath) -> None:
     default = FIELDS[path].default
-    if isinstance(default, (int, str)) and default != "" and path[-1] not in ("from", "name"):
+    if isinstance(default, (int, str)) and default != "" and path[-1] not in ("from", "name", "allow_from"):
         assert value_at(path) == default
 
 
 def test_the_reference_has_no_other_keys_than_the_models() -> None:
-    known = {path for path in DOCUMENT.keys if not re.search(r"headers|body'", str(path[:-1]))}
-    assert known <= set(FIELDS) | {(*ROUTE_1, "route")}
+    known = {path for path in DOCUMENT.keys if not re.search(r"headers|body'|filter", str(path[:-1]))}
+    without_group = {(*ROUTE_2, "route"), (*ROUTE_2, "consume"), (*ROUTE_2, "consume", "topics")}
+    assert known <= set(FIELDS) | {(*ROUTE_1, "route")} | without_group
 
 
 def sections_in(field: FieldInfo) -> tuple[Any, ...]:

@@ -1,7 +1,7 @@
 """Who keeps up is written to as one; who does not, leaves, and neither misses an event nor sees one twice."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import pytest
@@ -82,11 +82,20 @@ class Stream:
 
 
 class House:
-    def __init__(self, feed: ScriptedFeed, heartbeat_s: float = 60.0) -> None:
+    def __init__(
+        self, feed: ScriptedFeed, heartbeat_s: float = 60.0, passes: Callable[[FeedEvent], bool] | None = None
+    ) -> None:
         self.feed = feed
         self.framed: list[bytes] = []
         self.metrics = RouteMetrics()
-        self.audience = Audience(cast("FeedReader", feed), self._frame, b":\n", heartbeat_s, self.metrics)
+        self.audience = Audience(
+            cast("FeedReader", feed),
+            self._frame,
+            lambda at: b"%b:\n" % (at or "").encode(),
+            heartbeat_s,
+            self.metrics,
+            passes,
+        )
 
     def _frame(self, event: FeedEvent) -> bytes:
         assert event.record.value is not None
@@ -197,6 +206,42 @@ async def test_silence_is_broken_by_a_heartbeat() -> None:
     await until(lambda: len(stream.connection.got) >= 2)
     assert set(stream.connection.got) == {b":\n"}
     await _leave([stream])
+
+
+async def test_an_audience_with_a_filter_gets_what_passes() -> None:
+    house = House(ScriptedFeed(), passes=lambda event: event.record.value in (b"b", b"d"))
+    streams = await house.streams(3)
+    for value in (b"a", b"b", b"c", b"d"):
+        house.feed.append(value)
+    await until(lambda: all(stream.text == b"b;d;" for stream in streams))
+    assert house.framed == [b"b", b"d"]
+    await _leave(streams)
+
+
+async def test_where_nothing_passes_the_heartbeat_comes_all_the_same_and_says_how_far_it_is() -> None:
+    house = House(ScriptedFeed(), heartbeat_s=0.05, passes=lambda _: False)
+    (stream,) = await house.streams(1)
+    positions = [house.feed.newest.position.encode() + b":\n"]
+    while len(set(stream.connection.got)) < 3:  # never silent for as long as a heartbeat
+        house.feed.append(b"a")
+        positions.append(house.feed.newest.position.encode() + b":\n")
+        await asyncio.sleep(0.005)
+    got = stream.connection.got
+    assert [positions.index(each) for each in got] == sorted(positions.index(each) for each in got)
+    await _leave([stream])
+
+
+async def test_a_heartbeat_never_says_more_than_its_stream_was_given() -> None:
+    """Somebody new stands behind a chunk that the others have not been given yet."""
+    feed = ScriptedFeed()
+    house = House(feed, heartbeat_s=60.0, passes=lambda _: True)
+    (early,) = await house.streams(1)
+    before = feed.newest.position.encode()
+    feed.append(b"a")
+    late = Stream(house.audience, feed)
+    await house.audience._beat()
+    assert early.connection.got[0] == before + b":\n"
+    await _leave([early, late])
 
 
 async def test_what_was_written_is_counted() -> None:

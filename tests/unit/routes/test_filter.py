@@ -219,7 +219,7 @@ def _equals(value: Any, condition: Any) -> bool:
     if isinstance(value, bool):
         return text == json.dumps(value)
     try:
-        return float(text) == value
+        return bool(float(text) == value)
     except ValueError:
         return False
 
