@@ -193,6 +193,45 @@ def new_id() -> str:
     return f"{_process}-{next(_numbers):x}"
 
 
+class End:
+    """Something that happens once, for a reason, and ends what many are in.
+
+    As a future, but whoever leaves before costs nothing for each of the others.
+    """
+
+    __slots__ = ("_reason", "_told")
+
+    def __init__(self) -> None:
+        self._reason: str | None = None
+        self._told: dict[Callable[[object], object], None] = {}
+
+    def __repr__(self) -> str:
+        return f"<End of {len(self._told)} {self._reason or 'to come'}>"
+
+    def done(self) -> bool:
+        return self._reason is not None
+
+    def result(self) -> str:
+        return self._reason or ""
+
+    def set_result(self, reason: str) -> None:
+        """The first reason counts."""
+        if self._reason is None:
+            self._reason = reason
+            told, self._told = self._told, {}
+            for tell in told:
+                tell(self)
+
+    def add_done_callback(self, tell: Callable[[object], object]) -> None:
+        if self._reason is None:
+            self._told[tell] = None
+        else:
+            asyncio.get_running_loop().call_soon(tell, self)
+
+    def remove_done_callback(self, tell: Callable[[object], object]) -> None:
+        self._told.pop(tell, None)
+
+
 class Interrupt:
     """Ends what is awaited inside it as soon as the client has gone, `end` is done, or the time is over.
 
@@ -200,7 +239,9 @@ class Interrupt:
     `lifetime`. No task is made for it: the request's own task is cancelled and caught here.
     """
 
-    def __init__(self, exchange: Exchange, end: asyncio.Future[Any], within_s: float | None = None) -> None:
+    __slots__ = ("_end", "_fired", "_gone", "_inside", "_task", "_timer", "_within_s", "reason")
+
+    def __init__(self, exchange: Exchange, end: End | asyncio.Future[None], within_s: float | None = None) -> None:
         self.reason: str | None = None
         self._gone = exchange.connection.gone()
         self._end = end
@@ -234,7 +275,7 @@ class Interrupt:
         self.reason = (self._end.result() or "") if self._end.done() else "lifetime"
         return True
 
-    def _fire(self, _: asyncio.Future[Any] | None = None) -> None:
+    def _fire(self, _: object = None) -> None:
         if self._inside and not self._fired and self._task is not None:
             self._fired = True
             self._task.cancel()

@@ -15,7 +15,6 @@ from proxy.http.consume import SSE
 from proxy.http.exchange import End, Exchange, Interrupt
 from proxy.http.frames import NDJSON_HEARTBEAT, SSE_HEARTBEAT, ndjson, sse_id, sse_named, sse_retry
 
-LAST_WORDS_S = 5.0  # for a client that does not read to take the end
 JITTER = 0.1  # of a lifetime, either way: streams that began together do not end together
 SPREAD = 2.0  # of the pause before coming back: those that end together come back within twice the time
 
@@ -29,6 +28,7 @@ class Upkeep:
     heartbeat_event: str | None = None
     retry_ms: int = 2_000
     lifetime_s: float | None = None
+    last_words_s: float = 5.0  # for a client that does not read to take the end
 
     @classmethod
     def of(cls, consume: Consume, end: End) -> "Upkeep":
@@ -57,7 +57,7 @@ class Upkeep:
     async def finish(self, exchange: Exchange, media: str, reason: str) -> None:
         """Say why, and end the answer. A client that does not read is not waited for: its connection is cut."""
         try:
-            async with asyncio.timeout(LAST_WORDS_S):
+            async with asyncio.timeout(self.last_words_s):
                 await exchange.end(self._last_words(media, reason))
         except TimeoutError:
             exchange.connection.abort()
