@@ -1,6 +1,9 @@
 """No test may be skipped without a word: what a test needs is marked, and named in the summary when it is missing."""
 
 import ast
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -94,3 +97,18 @@ def test_a_skip_at_run_time_fails_the_run(inner: pytest.Pytester) -> None:
     result = inner.runpytest_subprocess()
     result.assert_outcomes(passed=1, skipped=1)
     assert result.ret == 1
+
+
+def _collected(seed: int) -> list[str]:
+    command = [sys.executable, "-m", "pytest", "--all", "--collect-only", "--quiet"]
+    environment = {**os.environ, "PYTHONHASHSEED": str(seed)}
+    done = subprocess.run(command, cwd=TESTS.parent, env=environment, capture_output=True, text=True, check=False)
+    return [line for line in done.stdout.splitlines() if "::" in line]
+
+
+@pytest.mark.long
+def test_tests_are_called_the_same_whenever_they_are_collected() -> None:
+    """Or the processes of one run would not agree on what is to be done."""
+    once = _collected(1)
+    assert len(once) > 1_000
+    assert _collected(2) == once

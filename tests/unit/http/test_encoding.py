@@ -137,6 +137,7 @@ async def test_a_record_is_what_the_body_expands_to(coding: str) -> None:
         (b"", "gzip", 400, "bad_encoding"),
         (zlib.compress(b"{}"), "deflate", 415, "unsupported_encoding"),
     ],
+    ids=["too large", "a bomb", "no gzip, too large", "cut off", "no zstd", "empty", "another coding"],
 )
 async def test_what_cannot_be_expanded_within_the_limit_is_refused(
     body: bytes, coding: str, status: int, code: str
