@@ -17,7 +17,7 @@ from tests.e2e.records import Put, committed, until, write
 from tests.e2e.test_admin import number
 from tests.kafka.cluster import Kafka
 from tests.kafka.fixtures import ConsumeAll
-from tests.kafka.node import free_port
+from tests.kafka.node import free_port, free_ports
 
 NOON_MS = int(time.time() * 1000) - 3_600_000  # within what the broker keeps
 SECRET = "a secret of peers alone"
@@ -244,3 +244,34 @@ async def test_what_was_handed_out_too_often_is_a_dead_letter_of_its_own_reason(
     ]
     assert sum(told) == 1
     assert all([(await pair.shown(at))["dead_letters"] == 1 for at in BOTH])
+
+
+async def test_two_workers_under_a_supervisor_are_one_group_to_an_operator(
+    bridge: StartBridge, kafka: Kafka, name: str
+) -> None:
+    await kafka.create_topic(name, 2)
+    await write(kafka, name, *(Put(b"%d" % n, partition=n % 2) for n in range(10)))
+    peer = {"listen": f"127.0.0.1:{free_ports(2)}", "secret": SECRET}
+    running = await bridge(config(kafka, consume("GET /r", name, group=name), peer=peer), workers=2)
+    async with client(running.admin_url) as admin:
+
+        async def are_joined() -> bool:
+            groups = (await admin.get("/admin/groups")).json()["groups"]
+            owners = {each["owner"] for group in groups for each in group["partitions"]}
+            reached = [each["is_reachable"] and each["is_joined"] for group in groups for each in group["members"]]
+            return len(owners) == 2 and reached == [True, True]
+
+        await until(are_joined, within_s=30)
+        for to, offset in (("end", 5), ("begin", 0)):
+            moved = (await admin.post(f"/admin/groups/{name}/seek?to={to}")).json()["moved"]
+            assert [(each["partition"], each["to"], each["trouble"]) for each in moved] == [
+                (0, offset, None),
+                (1, offset, None),
+            ]
+            assert [found.offset for p in BOTH if (found := await committed(kafka, name, name, p))] == [offset] * 2
+        for partition in BOTH:
+            answer = await admin.post(f"/admin/groups/{name}/skip?record={name}:{partition}:0")
+            assert (answer.status_code, answer.json()["skipped"]) == (200, True)
+        assert (await admin.get(f"/admin/groups/{name}/dead")).json()["code"] == "no_dead_letters"
+    async with Reader(running.base_url, "/r") as reader:
+        assert sorted(await reader.take(8)) == list(range(2, 10))

@@ -67,9 +67,9 @@ async def test_a_worker_that_does_not_answer_is_shown_so_within_a_second(trouble
             workers.wires.cut("a", "b")
         else:
             workers.wires.frozen.add("b")
-        began_s = now_s()
-        assert await shown(workers["a"].control) == [("a", True, [ORDERS]), ("b", False, [OTHER]), ("c", True, [])]
-        assert now_s() - began_s <= 1.0
+        async with asyncio.timeout(1.01):
+            seen = await shown(workers["a"].control)
+        assert seen == [("a", True, [ORDERS]), ("b", False, [OTHER]), ("c", True, [])]
 
 
 async def test_a_bridge_without_peers_shows_itself() -> None:
@@ -262,7 +262,8 @@ async def test_a_skip_that_cannot_reach_the_owner_says_so() -> None:
         workers.wires.mend("a", "b")
         workers.wires.frozen.add("b")
         with pytest.raises(PeerAway):
-            await workers["a"].control.skip(OTHER, 0)
+            async with asyncio.timeout(5.0):
+                await workers["a"].control.skip(OTHER, 0)
 
 
 async def test_a_skip_that_is_not_committed_is_unknown() -> None:
