@@ -37,6 +37,23 @@ def free_port() -> int:
             return port
 
 
+def free_ports(count: int) -> int:
+    """The first of so many loopback ports in a row that nobody has now."""
+    while True:
+        first = free_port()
+        if all(map(_is_free, range(first, first + count))):
+            return first
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as one:
+        try:
+            one.bind(("127.0.0.1", port))
+        except (OSError, OverflowError):  # somebody has it; there is no port of this number
+            return False
+    return True
+
+
 class Node:
     """One broker, which is a controller as well. `start` and `kill` may alternate: port and data stay.
 

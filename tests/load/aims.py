@@ -19,6 +19,8 @@ IDLE_MB = 90.0
 CROWD = "10000"  # clients of one stream
 CROWD_P99_MS = 500.0
 CROWD_MB = 150.0  # above idle
+ARRIVAL_MS = 6.0  # from a POST to a poll that waits, half of them
+ELSEWHERE_MS = 100.0  # the same at another replica, 99 of 100
 TWO_WORKERS = 1.15  # what a second one may cost a request
 GROWTH = 1.1  # what a thousand routes may cost more than one: the noise of a round, nothing that grows
 
@@ -56,7 +58,8 @@ def aims(results: Results) -> list[Aim]:
     found += _crowd(results.get("crowd", {}))
     found += [*_start(results.get("start", {})), *_routes(results.get("routes", {}))]
     both = ratio(results.get("workers", {}), "workers-2", "workers-1")
-    return [*found, *_cost("POST with two workers", TWO_WORKERS, "one", both)]
+    found += _cost("POST with two workers", TWO_WORKERS, "one", both)
+    return [*found, *_group(results.get("group", {})), *_arrival(results.get("arrival", {}))]
 
 
 def costs(rounds: Sequence[dict[str, Any]]) -> list[float]:
@@ -132,6 +135,26 @@ def _cost(what: str, limit: float, against: str, measured: Ratio | None) -> Iter
     if against == "(c)":
         remark += f"; stretch {STRETCH}×: {'reached' if measured.of_medians <= STRETCH else 'not reached'}"
     yield Aim(what, limit, measured.of_medians, "×", against, remark)
+
+
+def _group(by_readers: Results) -> Iterator[Aim]:
+    for readers, rounds in by_readers.items():
+        what = f"{readers_as_text(readers)} of a group"
+        yield from _cost(what, OVER_GO_READING, "(c)", ratio(rounds, "bridge", "go"))
+        yield from _cost(f"{what} with two workers", TWO_WORKERS, "one", ratio(rounds, "workers-2", "bridge"))
+
+
+def readers_as_text(count: str) -> str:
+    return "1 reader" if count == "1" else f"{count} readers"
+
+
+def _arrival(rounds: Results) -> Iterator[Aim]:
+    if bridge := rounds.get("bridge"):
+        yield Aim("POST to poll, p50", ARRIVAL_MS, median(one["p50_ms"] for one in bridge), " ms")
+    if replicas := rounds.get("replicas"):
+        yield Aim(
+            "POST to poll at another replica, p99", ELSEWHERE_MS, median(one["p99_ms"] for one in replicas), " ms"
+        )
 
 
 def _start(rounds: Results) -> Iterator[Aim]:

@@ -27,7 +27,7 @@ from tests.load.aims import aims
 from tests.load.candidates import build_go
 from tests.load.plan import QUICK, SECTIONS, Plan
 from tests.load.report import report
-from tests.load.sections import arrival, batch, drain, group, overload, produce, routes, sse, start, workers
+from tests.load.sections import arrival, batch, crowd, drain, group, overload, produce, routes, sse, start, workers
 from tests.load.session import Session
 from tests.load.topics import Topics, broker
 

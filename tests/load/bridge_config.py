@@ -8,10 +8,21 @@ from typing import Any
 from tests.load.candidates import STOCK
 
 Route = Mapping[str, Any]
+SECRET = "a secret that only the bench knows"
 
 
-def write(path: Path, bootstrap: str, routes: Iterable[Route], limits: Mapping[str, Any] | None = None) -> Path:
-    """A complete file. All else is at its default: other limits, metrics and request ids are on."""
+def write(
+    path: Path,
+    bootstrap: str,
+    routes: Iterable[Route],
+    limits: Mapping[str, Any] | None = None,
+    *,
+    peer_port: int | None = None,
+) -> Path:
+    """A complete file. All else is at its default: other limits, metrics and request ids are on.
+
+    `peer_port`: the first one of its workers, where they or its replicas are to find each other.
+    """
     file = {
         "kafka": {"bootstrap_servers": bootstrap},
         "auth": "none",
@@ -19,6 +30,8 @@ def write(path: Path, bootstrap: str, routes: Iterable[Route], limits: Mapping[s
         "limits": limits or {},
         "routes": list(routes),
     }
+    if peer_port is not None:
+        file |= {"secret": SECRET, "peer": {"listen": f"127.0.0.1:{peer_port}", "secret": SECRET}}
     path.write_text(json.dumps(file, indent=1))
     return path
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-SECTIONS = ("produce", "batch", "overload", "drain", "sse", "crowd", "start", "routes", "workers")
+SECTIONS = ("produce", "batch", "overload", "drain", "group", "arrival", "sse", "crowd", "start", "routes", "workers")
 WAYS = ("position", "group")  # to drain: the client keeps its place, or a group's acks do
 
 

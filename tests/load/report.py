@@ -1,10 +1,10 @@
 """The tables, for a terminal of 100 columns. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from statistics import median
 from typing import Any
 
-from tests.load.aims import FORMS, aims, by_cpu, connections_as_text, ratio
+from tests.load.aims import FORMS, aims, by_cpu, connections_as_text, ratio, readers_as_text
 from tests.load.loader.payload import RECORDS
 from tests.load.plan import WAYS, Plan
 from tests.load.stats import Spread
@@ -25,6 +25,7 @@ LABELS = {
     "templated-1000": "1,000 templated routes",
     "workers-1": "1 worker",
     "workers-2": "2 workers",
+    "replicas": "to another replica",
 }
 WIDTH = 23
 CPU = "CPU-s/10,000"
@@ -38,23 +39,9 @@ def report(results: Results, plan: Plan, go_missing: str | None, failures: Seque
     lines = ["Medians (lowest–highest) of interleaved rounds. CPU is the server's, all threads."]
     if go_missing:
         lines.append(f"(c) {go_missing}")
-    for connections, rounds in results.get("produce", {}).items():
-        lines += _produce(connections, rounds, plan) if rounds else []
-    for form, rounds in results.get("batch", {}).items():
-        lines += _batch(form, rounds, plan) if rounds else []
-    for limit, rounds in results.get("overload", {}).items():
-        lines += _overload(limit, rounds["bridge"], plan) if rounds else []
-    if rounds := results.get("drain"):
-        lines += _drain(rounds, plan)
-    if rounds := results.get("sse"):
-        lines += _sse(rounds, plan)
-    lines += [line for clients, rounds in results.get("crowd", {}).items() for line in _crowd(clients, rounds, plan)]
-    if rounds := results.get("start"):
-        lines += _start(rounds)
-    if rounds := results.get("routes"):
-        lines += _routes(rounds, plan)
-    if rounds := results.get("workers"):
-        lines += _workers(rounds, plan)
+    for section, show in TABLES.items():
+        if measured := results.get(section):
+            lines += show(measured, plan)
     lines += ["", *map(str, aims(results))]
     lines += [f"NO FIGURE: {failure}" for failure in failures]
     return "\n".join(lines)
@@ -134,8 +121,9 @@ OVERLOAD_TITLES = {
 }
 
 
-def _overload(limit: str, rounds: Rounds, plan: Plan) -> list[str]:
+def _overload(limit: str, results: Results, plan: Plan) -> list[str]:
     """The peak, where it was measured, and below it what was offered beyond: those admitted, then those refused."""
+    rounds = results["bridge"]
     title = OVERLOAD_TITLES[limit].format(factor=plan.overload_factor, in_flight=plan.overload_in_flight)
     peaks = [one["peak"] for one in rounds if "peak" in one]
     rows = []
@@ -171,6 +159,41 @@ def _drain(results: Results, plan: Plan) -> list[str]:
     return table(title, ("", "records/s", CPU + " records", "× (c)", "repeated"), rows)
 
 
+def _group(readers: str, results: Results, plan: Plan) -> list[str]:
+    records = plan.group_records[int(readers)]
+    rounds_of = f"{plan.group_rounds} rounds, {_busy(results)}"
+    title = f"Group, {readers_as_text(readers)}, {records:,} records, 100 a poll and an ack\n({rounds_of})"
+    rows = [
+        (
+            LABELS[name].partition(",")[0],
+            middle(rounds, "per_s").partition(".")[0],
+            middle(rounds, "ack_p50_ms"),
+            middle(rounds, "ack_p99_ms"),
+            spread(rounds, "cpu_s_per_10k", 3),
+            _times(results, name, "bridge"),
+            _times(results, name, "go"),
+            str(max(one["repeated"] for one in rounds)),
+        )
+        for name, rounds in results.items()
+    ]
+    head = ("", "records/s", "ack p50", "p99 ms", CPU, "× one", "× (c)", "repeated")
+    return table(title, head, rows)
+
+
+def _arrival(results: Results, plan: Plan) -> list[str]:
+    rate = f"{plan.arrival_per_s:g}/s, between replicas a tenth of it"
+    title = f"From a POST to a poll that waits\n({rate}; {plan.arrival_rounds} rounds, {_busy(results)})"
+    rows = [
+        (
+            LABELS[name].partition(",")[0],
+            *(middle(rounds, figure) for figure in ("p50_ms", "p99_ms", "ack_p50_ms", "ack_p99_ms")),
+            str(max(one["repeated"] for one in rounds)),
+        )
+        for name, rounds in results.items()
+    ]
+    return table(title, ("", "p50 ms", "p99 ms", "ack p50", "ack p99", "repeated"), rows)
+
+
 def _sse(results: Results, plan: Plan) -> list[str]:
     title = (
         f"SSE: {plan.sse_clients} clients, {plan.sse_events_per_s:g} events/s for "
@@ -192,8 +215,6 @@ def _sse(results: Results, plan: Plan) -> list[str]:
 
 
 def _crowd(clients: str, results: Results, plan: Plan) -> list[str]:
-    if not results:
-        return []
     size = next(size for size in plan.crowds if str(size.clients) == clients)
     events = f"{size.events_per_s:g} events/s for {size.events / size.events_per_s:g} s"
     rows = [
@@ -215,7 +236,7 @@ def _crowd(clients: str, results: Results, plan: Plan) -> list[str]:
     return table(f"SSE: {size.clients:,} clients, {events} ({_busy(results)})", head, rows)
 
 
-def _start(results: Results) -> list[str]:
+def _start(results: Results, plan: Plan) -> list[str]:
     title = "From exec to the first 201, and memory 1.5 s later (bridge: a retail file with two groups)"
     rows = [
         (LABELS[name], spread(rounds, "started_s"), spread(rounds, "rss_mb", 0), spread(rounds, "pss_mb", 0))
@@ -248,3 +269,27 @@ def _workers(results: Results, plan: Plan) -> list[str]:
         for name, rounds in results.items()
     ]
     return table(title, ("", "requests/s", "p50 ms", "p99 ms", CPU, "× one"), rows)
+
+
+def _each(show: Callable[[str, Results, Plan], list[str]]) -> Callable[[Results, Plan], list[str]]:
+    """A table for each of a section's parts that has figures."""
+
+    def show_all(parts: Results, plan: Plan) -> list[str]:
+        return [line for name, results in parts.items() if results for line in show(name, results, plan)]
+
+    return show_all
+
+
+TABLES: Mapping[str, Callable[[Results, Plan], list[str]]] = {
+    "produce": _each(_produce),
+    "batch": _each(_batch),
+    "overload": _each(_overload),
+    "drain": _drain,
+    "group": _each(_group),
+    "arrival": _arrival,
+    "sse": _sse,
+    "crowd": _each(_crowd),
+    "start": _start,
+    "routes": _routes,
+    "workers": _workers,
+}

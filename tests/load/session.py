@@ -60,9 +60,12 @@ class Session:
     def log(self, candidate: Candidate) -> Path:
         return self.directory / f"{candidate.name}.log"
 
-    def write_config(self, name: str, routes: Sequence[bridge_config.Route], **limits: Any) -> Path:
-        """A configuration file for the bridge."""
-        return bridge_config.write(self.directory / f"{name}.yaml", self.topics.bootstrap, routes, limits)
+    def write_config(
+        self, name: str, routes: Sequence[bridge_config.Route], peer_port: int | None = None, /, **limits: Any
+    ) -> Path:
+        """A configuration file for the bridge. `peer_port`: see `bridge_config.write`."""
+        path = self.directory / f"{name}.yaml"
+        return bridge_config.write(path, self.topics.bootstrap, routes, limits, peer_port=peer_port)
 
     async def load(self, server: Server, job: str, **details: Any) -> Round:
         """Have a loader process do one job. Raises NoFigure."""

@@ -26,6 +26,10 @@ SHORT = Plan(
     overload_window_s=0.3,
     drain_records=3_000,
     drain_rounds=1,
+    group_records={1: 1_000, 8: 3_000},
+    group_rounds=1,
+    arrival_records=100,
+    arrival_rounds=1,
     sse_clients=5,
     sse_events=25,
     sse_rounds=1,
@@ -58,6 +62,10 @@ async def test_every_candidate_gives_every_figure(kafka: Kafka, tmp_path: Path) 
         "rate": {"bridge"},
     }
     assert set(results["drain"]) == {f"{name}-{way}" for name in ("bridge", "go") for way in WAYS}
+    assert {readers: set(rounds) for readers, rounds in results["group"].items()} == {
+        readers: {"bridge", "workers-2", "go"} for readers in ("1", "8")
+    }
+    assert set(results["arrival"]) == {"bridge", "workers-2", "replicas", "go"}
     assert {name: rounds[0]["delivered_share"] for name, rounds in results["sse"].items()} == {"bridge": 1, "go": 1}
     (crowd,) = results["crowd"].values()
     assert {name: rounds[0]["delivered_share"] for name, rounds in crowd.items()} == dict.fromkeys(

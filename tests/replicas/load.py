@@ -69,11 +69,11 @@ class Client:
 
     async def run(self) -> None:
         habits: Mapping[Callable[[], Awaitable[None]], int] = {
-            self.accept_all: 8,
-            self.accept_on_the_next_poll: 4,
-            self.accept_twice: 2,
-            self.accept_some: 3,
-            self.renew: 1,
+            self.accept_all: 16,
+            self.accept_on_the_next_poll: 8,
+            self.accept_twice: 4,
+            self.accept_some: 6,
+            self.renew: 2,
             self.forget: 1,
             self.stream: 1,
         }

@@ -3,11 +3,9 @@
 import asyncio
 import os
 import signal
-import socket
 import uuid
 from collections import Counter
 from collections.abc import Iterable
-from contextlib import closing
 from pathlib import Path
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -17,6 +15,7 @@ from tests.bridge import Bridge, is_worker
 from tests.chaos.run import troubles
 from tests.e2e.configuration import config, consume
 from tests.kafka.cluster import Kafka
+from tests.kafka.node import free_ports
 
 REPLICAS, WORKERS = 3, 2
 PARTITIONS, GROWN = 8, 12
@@ -75,7 +74,7 @@ class Stage:
 
     def _replica(self, directory: Path) -> Replica:
         route = consume(f"GET {PATH}", self.topic, group=self.group, lease_ms=LEASE_MS)
-        peer = {"listen": f"127.0.0.1:{ports_in_a_row(WORKERS)}", "secret": PEER_SECRET}
+        peer = {"listen": f"127.0.0.1:{free_ports(WORKERS)}", "secret": PEER_SECRET}
         text = config(self.kafka, route, peer=peer, drain={"delay_ms": 300, "timeout_ms": 5_000})
         return Replica(text, directory)
 
@@ -132,22 +131,3 @@ def tell(number: signal.Signals, workers: Iterable[int], supervisors: Iterable[i
     """To those that are still there."""
     for pid in [*supervisors, *filter(is_worker, workers)]:
         os.kill(pid, number)
-
-
-def ports_in_a_row(count: int) -> int:
-    """The first of so many loopback ports that nobody has now."""
-    while True:
-        with closing(socket.socket()) as first:
-            first.bind(("127.0.0.1", 0))
-            start = int(first.getsockname()[1])
-            if all(map(_is_free, range(start + 1, start + count))):
-                return start
-
-
-def _is_free(port: int) -> bool:
-    with closing(socket.socket()) as one:
-        try:
-            one.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True

@@ -43,7 +43,7 @@ def _open_loop(session: Session, per_s: float) -> Measure:
     plan = session.plan
 
     async def measure(candidate: Candidate, server: Server) -> Round:
-        await _all_serve(session, candidate)
+        await all_serve(session, candidate)
         return await session.post_by(
             candidate,
             server,
@@ -57,7 +57,7 @@ def _open_loop(session: Session, per_s: float) -> Measure:
     return measure
 
 
-async def _all_serve(session: Session, candidate: Candidate) -> None:
+async def all_serve(session: Session, candidate: Candidate) -> None:
     """Wait until the log says so: the first answer came from whichever was first. Raises NoFigure."""
     try:
         async with asyncio.timeout(START_S):

@@ -19,6 +19,8 @@ def _cost(*values: float) -> list[dict[str, Any]]:
             "per_s": 12_345.6,
             "p50_ms": 14.06,
             "p99_ms": 133.42,
+            "ack_p50_ms": 6.04,
+            "ack_p99_ms": 21.5,
             "loader_busy": 0.4,
             "repeated": 0,
             "delivered_share": 1.0,
@@ -47,6 +49,8 @@ RESULTS = {
         "rate": {"bridge": _flood(0.8, 1.25)},
     },
     "drain": {"bridge-position": _cost(0.05), "go-position": _cost(0.02), "bridge-group": _cost(0.06)},
+    "group": {"8": {"bridge": _cost(0.06), "workers-2": _cost(0.08), "go": _cost(0.04)}, "64": {}},
+    "arrival": {"bridge": _cost(0.5), "replicas": _cost(0.5)},
     "sse": {"bridge": _cost(0.3), "go": _cost(0.3)},
     "start": {"bridge": _start(0.7, 95.0), "go": _start(0.02, 11.0)},
     "workers": {"workers-1": _cost(0.4), "workers-2": _cost(0.44)},
@@ -71,6 +75,10 @@ def test_each_aim_of_which_both_sides_were_measured_has_its_line() -> None:
         "aim ≤ 90 MB, idle memory (RSS): 95 MB MISSED",
         "aim ≤ 1.1× one, the last of 1,000 literal routes: 1× ok (round by round 1.00×)",
         "aim ≤ 1.15× one, POST with two workers: 1.1× ok (round by round 1.10×)",
+        "aim ≤ 2× (c), 8 readers of a group: 1.5× ok (round by round 1.50×; stretch 1.25×: not reached)",
+        "aim ≤ 1.15× one, 8 readers of a group with two workers: 1.333× MISSED (round by round 1.33×)",
+        "aim ≤ 6 ms, POST to poll, p50: 14.06 ms MISSED",
+        "aim ≤ 100 ms, POST to poll at another replica, p99: 133.4 ms MISSED",
     ]
 
 
@@ -82,7 +90,7 @@ def test_one_lost_event_in_any_round_misses_the_aim() -> None:
 def test_the_report_fits_a_terminal_and_tells_everything_that_was_measured() -> None:
     lines = report(RESULTS, Plan(), None, []).splitlines()
     assert max(map(len, lines)) <= 100
-    assert sum(line.startswith("bridge") for line in lines) == 8
+    assert sum(line.startswith("bridge") for line in lines) == 10
     assert any("12,346 (12,346–12,346)" in line and "0.450 (0.400–0.500)" in line for line in lines)
 
 
