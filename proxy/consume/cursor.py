@@ -80,12 +80,6 @@ class Cursor:
         return self._place is not None or self._enters_ring()
 
     @property
-    def has_more(self) -> bool:
-        """There is something to deliver now, or may be: in the log nothing is known of what follows."""
-        chunk = self.chunk
-        return chunk is None or chunk.next is not None
-
-    @property
     def chunk(self) -> Chunk | None:
         """See `seams.FeedCursor.chunk`."""
         if not self.is_in_ring:

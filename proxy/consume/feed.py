@@ -284,16 +284,17 @@ async def _passing(cursor: Cursor, max_records: int, deadline: Deadline, passes:
     found: list[FeedEvent] = []
     position = ""  # after `found`, where there is something
     looking = Deadline.after(CATCH_UP_S)
-    while len(found) < max_records and (cursor.has_more or not found):
+    while looking.remaining_s() or deadline.remaining_s():
+        room = max_records - len(found)
         try:
-            events = await _step(cursor, max_records - len(found), 0 if found else deadline.remaining_s())
+            events = await _step(cursor, room, 0 if found else deadline.remaining_s())
         except ProxyError:
             if not found:
                 raise
             return Page(found, position)  # the next page begins with what is wrong
         found += [event for event in events or () if passes(event)]
         position = cursor.position if found else ""
-        if events is None or not (looking.remaining_s() or deadline.remaining_s()):
+        if not events or len(found) == max_records or (found and len(events) < room):
             break
         await asyncio.sleep(0)
     return Page(found, position or cursor.position)

@@ -15,7 +15,7 @@ from proxy.consume.feed import Feed
 from proxy.consume.token import Signer
 from proxy.errors import BadToken, ForeignToken, ForgedToken, Gone, KafkaAway, TopicMissing
 from proxy.record import Partition
-from proxy.seams import FeedEvent
+from proxy.seams import FeedEvent, Page
 from tests.unit.consume.scripted_log import ScriptedLog, until
 
 VIRTUAL_TIME = True
@@ -600,3 +600,118 @@ async def test_a_feed_ends_by_closing_its_reader(log: ScriptedLog) -> None:
     async with feeding(log) as feed:
         await next_events(await feed.cursor(None, start="earliest"), 0)
     assert all(tail.is_closed for tail in log.tails)
+
+
+# ---- pages of what passes
+
+
+async def _page(feed: Feed, position: str | None, *, max_records: int = 3, wait_s: float = 5, every: int = 3) -> Page:
+    """Of records whose offset is divisible by `every`."""
+    return await feed.read(
+        position,
+        start="earliest",
+        max_records=max_records,
+        wait_s=wait_s,
+        passes=lambda event: event.record.offset % every == 0,
+    )
+
+
+@pytest.mark.parametrize("ring", [4, 1_000])
+@pytest.mark.parametrize("max_records", [1, 3, 100])
+async def test_pages_of_what_passes_miss_nothing_and_repeat_nothing(
+    log: ScriptedLog, ring: int, max_records: int
+) -> None:
+    log.append(A0, 100)
+    async with feeding(log, ring=ring) as feed:
+        seen: list[int] = []
+        position = None
+        while len(seen) < 34:
+            page = await _page(feed, position, max_records=max_records)
+            assert len(page.events) <= max_records
+            seen += [event.record.offset for event in page.events]
+            position = page.next
+        assert seen == list(range(0, 100, 3))
+        assert not (await _page(feed, position, wait_s=0)).events
+
+
+async def test_what_does_not_pass_is_gone_past_in_no_time(log: ScriptedLog) -> None:
+    log.append(A0, 99)
+    async with feeding(log) as feed:
+        await feed.cursor(None, start="latest")
+        await until(lambda: _has_read(feed, 99))
+        began_s = asyncio.get_running_loop().time()
+        page = await _page(feed, None, wait_s=0, every=1_000)
+        assert [event.record.offset for event in page.events] == [0]
+        nothing = await _page(feed, page.next, wait_s=0, every=1_000)
+        assert not nothing.events
+        assert asyncio.get_running_loop().time() - began_s < 0.1
+        log.append(A0, 1)
+        (event,) = (await _page(feed, nothing.next, wait_s=0.5, every=1)).events
+        assert event.record.offset == 99
+
+
+async def test_a_page_waits_for_the_first_that_passes_and_no_longer_than_it_may(log: ScriptedLog) -> None:
+    async with feeding(log) as feed:
+        start = (await _page(feed, None, wait_s=0.01)).next
+        log.append(A0, 1)
+        waiting = asyncio.create_task(_page(feed, (await _page(feed, start)).next, wait_s=20))
+        loop = asyncio.get_running_loop()
+        began_s = loop.time()
+        log.append(A0, 2)
+        await until(lambda: _has_read(feed, 3))
+        assert not waiting.done()
+        log.append(A0, 1)
+        page = await waiting
+        assert [event.record.offset for event in page.events] == [3]
+        assert loop.time() - began_s < 2
+        began_s = loop.time()
+        assert not (await _page(feed, page.next, wait_s=1)).events
+        assert 0.9 < loop.time() - began_s < 1.5
+
+
+async def test_what_passes_is_not_lost_when_something_after_it_is_gone(log: ScriptedLog) -> None:
+    """The page ends before the gap; the next one tells of it."""
+    log.append(A0, 40)
+    async with feeding(log, ring=4) as feed:
+        cursor = await feed.cursor(None, start="earliest")
+        passed = 0
+
+        def passes(event: FeedEvent) -> bool:
+            nonlocal passed
+            passed += 1
+            if passed == 10:
+                log.retain(A0, 30)
+            return event.record.offset == 5
+
+        page = await feed.read(cursor.position, start="earliest", max_records=10, wait_s=1, passes=passes)
+        assert [event.record.offset for event in page.events] == [5]
+        with pytest.raises(Gone) as gone:
+            await _page(feed, page.next)
+        (lost,) = gone.value.extra["lost"]
+        assert (lost["position"], lost["begins"]) == (10, 30)
+
+
+# ---- where a time is
+
+
+async def test_a_client_from_a_time_begins_with_the_first_record_of_that_time_in_each_partition() -> None:
+    log = ScriptedLog({"a": 2})
+    log.append(A0, 3)  # at 1001, 1002, 1003
+    log.append(A1, 2)  # at 1004, 1005
+    log.append(A0, 1)  # at 1006
+    async with feeding(log) as feed:
+        for time_ms, expected in ((1_003, [(0, 2), (0, 3), (1, 0), (1, 1)]), (1_005, [(0, 3), (1, 1)]), (0, None)):
+            events = await next_events(await feed.cursor(None, start=time_ms), len(expected or range(6)))
+            found = sorted((event.record.partition, event.record.offset) for event in events)
+            assert expected is None or found == expected
+        late = await feed.cursor(None, start=9_999)
+        assert await is_quiet(late)
+        log.append(A1)
+        assert await next_offsets(late, 1) == [2]
+
+
+async def test_a_position_beats_a_time(log: ScriptedLog) -> None:
+    log.append(A0, 5)
+    async with feeding(log) as feed:
+        position = (await next_events(await feed.cursor(None, start="earliest"), 3))[-1].position
+        assert await next_offsets(await feed.cursor(position, start=0), 2) == [3, 4]
