@@ -1,11 +1,12 @@
 """From the configuration to what requests go to."""
 
 import zlib
+from collections.abc import Callable
 
 from proxy.endpoints import key_hashes
 from tests.unit.admin.scripted import config
 
-HASHES = {"murmur2": hash, "consistent_random": zlib.crc32}
+HASHES: dict[str, Callable[[bytes], int]] = {"murmur2": hash, "consistent_random": zlib.crc32}
 
 
 def test_whatever_is_written_to_has_its_key_hash_dead_letters_too() -> None:
