@@ -125,8 +125,14 @@ async def test_dead_letters_are_listed_without_their_values(admin: httpx.AsyncCl
     assert answer.json() == {
         "letters": [
             {
-                "id": "dead:0:1", "origin": "orders:0:7", "deliveries": 5, "reason": "rejected",
-                "timestamp_ms": 99, "key": "k", "is_replayed": False, "omitted": None,
+                "id": "dead:0:1",
+                "origin": "orders:0:7",
+                "deliveries": 5,
+                "reason": "rejected",
+                "timestamp_ms": 99,
+                "key": "k",
+                "is_replayed": False,
+                "omitted": None,
             }
         ],
         "is_complete": True,
