@@ -97,7 +97,7 @@ def _as_json(plan: Plan, results: dict[str, Any], failures: list[str]) -> bytes:
         "aims": [{**asdict(aim), "met": aim.met} for aim in aims(results)],
         "failures": failures,
     }
-    return orjson.dumps(document, option=orjson.OPT_INDENT_2)
+    return orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS)
 
 
 def _arguments() -> argparse.Namespace:
