@@ -634,6 +634,15 @@ async def test_pages_of_what_passes_miss_nothing_and_repeat_nothing(
         assert not (await _page(feed, position, wait_s=0)).events
 
 
+async def test_a_page_is_full_where_enough_passes(log: ScriptedLog) -> None:
+    log.append(A0, 99)
+    async with feeding(log) as feed:
+        await feed.cursor(None, start="latest")
+        await until(lambda: _has_read(feed, 99))
+        assert [event.record.offset for event in (await _page(feed, None)).events] == [0, 3, 6]
+        assert len((await _page(feed, None, max_records=100)).events) == 33
+
+
 async def test_what_does_not_pass_is_gone_past_in_no_time(log: ScriptedLog) -> None:
     log.append(A0, 99)
     async with feeding(log) as feed:

@@ -222,10 +222,11 @@ async def test_where_nothing_passes_the_heartbeat_comes_all_the_same_and_says_ho
     house = House(ScriptedFeed(), heartbeat_s=0.05, passes=lambda _: False)
     (stream,) = await house.streams(1)
     positions = [house.feed.newest.position.encode() + b":\n"]
-    while len(set(stream.connection.got)) < 3:  # never silent for as long as a heartbeat
-        house.feed.append(b"a")
-        positions.append(house.feed.newest.position.encode() + b":\n")
-        await asyncio.sleep(0.005)
+    async with asyncio.timeout(3):
+        while len(set(stream.connection.got)) < 3:  # never silent for as long as a heartbeat
+            house.feed.append(b"a")
+            positions.append(house.feed.newest.position.encode() + b":\n")
+            await asyncio.sleep(0.005)
     got = stream.connection.got
     assert [positions.index(each) for each in got] == sorted(positions.index(each) for each in got)
     await _leave([stream])
@@ -237,10 +238,12 @@ async def test_a_heartbeat_never_says_more_than_its_stream_was_given() -> None:
     house = House(feed, heartbeat_s=60.0, passes=lambda _: True)
     (early,) = await house.streams(1)
     before = feed.newest.position.encode()
-    feed.append(b"a")
+    feed.ring.append([Logged("t", 0, 0, 1, b"a")])  # and the news has not gone round
     late = Stream(house.audience, feed)
+    await until(lambda: len(house.audience) == 2)
     await house.audience._beat()
-    assert early.connection.got[0] == before + b":\n"
+    assert early.connection.got == [before + b":\n"]
+    assert late.connection.got == [feed.newest.position.encode() + b":\n"]
     await _leave([early, late])
 
 
