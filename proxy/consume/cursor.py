@@ -167,14 +167,23 @@ class Cursor:
         return found
 
     def _passed(self, chunk: Chunk, at: int, stop: int) -> Sequence[FeedEvent]:
-        """The events from `at` to `stop` that were not delivered yet; the marks are after them then."""
+        """The events from `at` to `stop` that were not delivered yet; the marks are after them then.
+
+        It stops before that where its marks are those of the ring: from there on the events can be the shared ones.
+        """
         events = chunk.events[at:stop]
         if not self._skips:
             self._layout, self._marks = chunk.layout, chunk.marks_after(stop)
             return events
         self._relayout(self._source.ring.layout)
         marks = self._layout.by_partition(self._marks)
-        new = [event.record for event in events if self._is_new(event.record, marks)]
+        new = []
+        for number, event in enumerate(events, start=at + 1):
+            if self._is_new(event.record, marks):
+                new.append(event.record)
+            if not self._skips:
+                self._place = Place(chunk, number)
+                break
         self._marks = self._layout.marks(marks)
         return self._own(new)
 

@@ -46,7 +46,19 @@ class FeedEvent:
 class Chunk:
     """Records that were fetched together, and the position `before` the first of them."""
 
-    __slots__ = ("_at", "_done", "_steps", "after", "before", "events", "is_evicted", "layout", "next", "size_bytes")
+    __slots__ = (
+        "_at",
+        "_done",
+        "_known",
+        "_steps",
+        "after",
+        "before",
+        "events",
+        "is_evicted",
+        "layout",
+        "next",
+        "size_bytes",
+    )
 
     def __init__(self, layout: Layout, before: Marks, records: Sequence[Fetched] = ()) -> None:
         self.layout = layout
@@ -58,6 +70,7 @@ class Chunk:
         index = layout.index
         self._steps = [(index[Partition(record.topic, record.partition)], after(record)) for record in records]
         self._at, self._done = list(before), 0
+        self._known: dict[tuple[Partition, int], Mark] | None = None
         self.after = self.marks_after(len(records))
 
     def __repr__(self) -> str:
@@ -76,6 +89,24 @@ class Chunk:
             self._at[partition] = mark
         self._done = count
         return tuple(self._at)
+
+    def count_to(self, marks: Marks) -> int:
+        """After how many of its events the position is just `marks`, of its own layout; 0 if that is nowhere."""
+        count = 0
+        for index, mark in self._steps:
+            if mark.next_offset > marks[index].next_offset:
+                break
+            count += 1
+        here = self.marks_after(count)
+        is_there = all(mine.next_offset == mark.next_offset for mine, mark in zip(here, marks, strict=True))
+        return count if is_there else 0
+
+    def mark_at(self, partition: Partition, next_offset: int) -> Mark | None:
+        """The position after its record just before that offset, if it has it."""
+        if self._known is None:  # worked out for the first of many who come back together
+            partitions = self.layout.partitions
+            self._known = {(partitions[index], mark.next_offset): mark for index, mark in self._steps}
+        return self._known.get((partition, next_offset))
 
     def evict(self) -> None:
         self.is_evicted, self.events, self.next = True, [], None
@@ -147,7 +178,8 @@ class Ring:
     def place(self, marks: Marks) -> Place | None:
         """Where a reader goes on that has read up to `marks`; None if the ring no longer has all that follows.
 
-        The chunk found, or later ones, may hold records that the reader has seen: it skips those below its marks.
+        If no place is just there, the chunk found, or later ones, may hold records that the reader has seen: it skips
+        those below its marks.
         `marks` are in the ring's layout.
         """
 
@@ -160,11 +192,12 @@ class Ring:
             return None
         if found == len(self._chunks) and not _exceeds(self.tip, marks):
             return Place(self._chunks[-1], len(self._chunks[-1].events))
-        return Place(self._chunks[found - 1], 0)
+        chunk = self._chunks[found - 1]
+        return Place(chunk, chunk.count_to(marks) if chunk.layout is self.layout else 0)
 
     def marks_at(self, place: Place) -> Marks:
-        """The position there, in the layout of now."""
-        return self._before(place.chunk) if place.event == 0 else self.tip
+        """The position at a place that `place` has found, in the layout of now."""
+        return self._before(place.chunk) if place.event == 0 else place.chunk.marks_after(place.event)
 
     def beyond(self, place: Place, marks: Marks) -> set[Partition]:
         """The partitions of which `marks` are further on than the place: up to there, their records were seen."""
@@ -207,9 +240,9 @@ def differs(place: Place, layout: Layout, marks: Marks) -> set[Partition]:
     found = {p for p, mark in before.items() if is_other(mark, expected.get(p)) or _says_less(mark, expected.get(p))}
     chunk: Chunk | None = place.chunk
     while chunk is not None:
-        for event in chunk.events:
-            partition = Partition(event.record.topic, event.record.partition)
-            if is_other(after(event.record), expected.get(partition)):
+        for partition, mark in expected.items():
+            known = chunk.mark_at(partition, mark.next_offset)
+            if known is not None and is_other(known, mark):
                 found.add(partition)
         chunk = chunk.next
     return found

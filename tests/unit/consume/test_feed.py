@@ -12,6 +12,7 @@ import pytest
 from proxy.consume.catchup import CatchUp
 from proxy.consume.cursor import Cursor
 from proxy.consume.feed import Feed
+from proxy.consume.position import Mark
 from proxy.consume.token import Signer
 from proxy.errors import BadToken, ForeignToken, ForgedToken, Gone, KafkaAway, TopicMissing
 from proxy.record import Partition
@@ -181,6 +182,37 @@ async def test_clients_at_one_place_share_their_events(log: ScriptedLog) -> None
         events[1].frames["sse"] = b"rendered once"
         assert [event.frames for event in await next_events(other, 3)] == [{}, {"sse": b"rendered once"}, {}]
         assert one.position == other.position == events[2].position
+
+
+async def test_clients_that_come_back_after_a_restart_share_their_events(log: ScriptedLog) -> None:
+    """The new ring has fetched at once what the one before saw bit by bit."""
+    log.append(A0, 9)
+    async with feeding(log) as before:
+        events = await next_events(await before.cursor(None, start="earliest"), 9)
+    async with feeding(log) as feed:
+        await until(lambda: feed._ring and _has_read(feed, 9))
+        cursors = [await feed.cursor(events[seen].position, start="latest") for seen in (2, 4)]
+        one, other = [await next_events(cursor, 8 - seen) for cursor, seen in zip(cursors, (2, 4), strict=True)]
+        assert [event.record.offset for event in one] == [3, 4, 5, 6, 7, 8]
+        assert one[2:] == other
+
+
+async def test_a_client_that_saw_another_order_shares_what_comes_once_it_has_caught_up() -> None:
+    """It saw all of the second partition and nothing of the first; in the ring they come the other way round."""
+    log = ScriptedLog({"a": 2})
+    log.append(A0, 3)
+    log.append(A1, 3)
+    async with feeding(log) as feed:
+        await until(lambda: feed._ring and feed.ring.tip[0].next_offset == feed.ring.tip[1].next_offset == 3)
+        layout, tip = feed.ring.layout, feed.ring.tip
+        cursor = await feed.cursor(layout.token((Mark(0), tip[1])), start="latest")
+        fresh = await feed.cursor(None, start="earliest")
+        own = await next_events(cursor, 3)
+        assert [(event.record.partition, event.record.offset) for event in own] == [(0, 0), (0, 1), (0, 2)]
+        await next_events(fresh, 6)
+        log.append(A1, 2)
+        assert await next_events(cursor, 2) == await next_events(fresh, 2)
+        assert cursor.position == fresh.position
 
 
 async def test_a_step_is_bounded_in_records_and_bytes(log: ScriptedLog) -> None:

@@ -70,6 +70,8 @@ def test_positions_are_the_same_in_whatever_order_they_are_asked_for(
         for record in records[:count]:
             expected[record.partition] = record.offset + 1
         assert _at(chunk.marks_after(count)) == expected
+        following = [(record.partition, record.offset) for record in records[count:]]
+        assert _following(ring.place(chunk.marks_after(count))) == following  # whoever comes back to it misses nothing
 
 
 def test_it_holds_so_many_records_and_says_from_where() -> None:
@@ -95,9 +97,11 @@ def test_it_holds_so_many_bytes_but_always_what_came_last() -> None:
         ((1, 1), [(0, 1), (1, 1)]),
         ((2, 2), []),
         ((9, 9), []),  # ahead of the tip: nothing of what is here is new
-        ((1, 0), [(0, 0), (1, 0), (0, 1), (1, 1)]),  # in the middle of a chunk: its reader skips what it has seen
+        ((1, 0), [(1, 0), (0, 1), (1, 1)]),  # in the middle of a chunk
+        ((2, 1), [(1, 1)]),
+        ((0, 1), [(0, 0), (1, 0), (0, 1), (1, 1)]),  # nowhere: in another order its reader saw (1, 0), and skips it
         ((0, 9), [(0, 0), (1, 0), (0, 1), (1, 1)]),
-        ((2, 1), [(0, 1), (1, 1)]),
+        ((1, 2), [(0, 1), (1, 1)]),
     ],
 )
 def test_a_reader_s_place_is_found_by_the_partition_furthest_behind(
@@ -132,11 +136,11 @@ def test_who_holds_an_evicted_chunk_sees_that_and_keeps_nothing_alive() -> None:
 def test_the_partitions_to_skip_are_those_ahead_of_the_place() -> None:
     ring = _ring()
     ring.append(_records((0, 0), (1, 0)))
-    marks = (Mark(1), Mark(0))
-    place = ring.place(marks)
-    assert place is not None
-    assert ring.beyond(place, marks) == {ZERO}
-    assert not ring.is_short_of(marks)
+    for marks, skipped in (((Mark(0), Mark(1)), {ONE}), ((Mark(1), Mark(0)), set())):
+        place = ring.place(marks)
+        assert place is not None
+        assert ring.beyond(place, marks) == skipped
+        assert not ring.is_short_of(marks)
     assert ring.is_short_of((Mark(1), Mark(2)))
 
 
