@@ -50,6 +50,12 @@ def feed(topic: str) -> Route:
     return {"route": "GET /feed", "consume": {"topics": [topic], "from": "latest"}}
 
 
+def filtered_feed(topic: str) -> Route:
+    """One that looks into each value. Events are numbered, the first ones from -1 downwards."""
+    consume = {"topics": [topic], "from": "latest", "filter": {"body.seq": {"min": "{query.least}"}}}
+    return {"route": "GET /filtered", "consume": consume}
+
+
 def drain(topic: str, group: str | None) -> Route:
     """From the beginning of the topic; with a group, acknowledged explicitly."""
     consume: dict[str, Any] = {"topics": [topic], "from": "earliest"}

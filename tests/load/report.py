@@ -18,6 +18,7 @@ LABELS = {
     "bridge-position": "bridge, no group",
     "go-position": "(c) Go, no group",
     "bridge-group": "bridge, group with acks",
+    "bridge-filtered": "10 filters, all pass",
     "go-group": "(c) Go, group",
     "literal-1": "1 literal route",
     "literal-1000": "1,000 literal routes",
@@ -207,11 +208,12 @@ def _sse(results: Results, plan: Plan) -> list[str]:
             middle(rounds, "p50_ms"),
             middle(rounds, "p99_ms"),
             spread(rounds, "cpu_s_per_10k", 3),
+            _times(results, name, "bridge"),
             _times(results, name, "go"),
         )
         for name, rounds in results.items()
     ]
-    return table(title, ("", "delivered", "repeated", "p50 ms", "p99 ms", CPU, "× (c)"), rows)
+    return table(title, ("", "delivered", "repeated", "p50 ms", "p99 ms", CPU, "× bridge", "× (c)"), rows)
 
 
 def _crowd(clients: str, results: Results, plan: Plan) -> list[str]:

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
@@ -14,13 +15,15 @@ from tests.load.loader.payload import event_body
 from tests.load.stats import percentile
 
 CONNECT_S = 20.0  # every client must have seen a first event by then
+KINDS = 10  # of clients, by their targets
 LATE_S = 5.0  # how long after the last event a delivery still counts
 
 
 class Listener(asyncio.Protocol):
     """One SSE client. Notes for each event whether it came, how often, and how late."""
 
-    def __init__(self, latencies_s: list[float], arrivals: "Arrivals") -> None:
+    def __init__(self, target: str, latencies_s: list[float], arrivals: "Arrivals") -> None:
+        self._target = target
         self._latencies_s = latencies_s
         self._arrivals = arrivals
         self._parser = HttpResponseParser(self)
@@ -29,14 +32,14 @@ class Listener(asyncio.Protocol):
 
     def connection_made(self, transport: Any) -> None:
         self.transport = transport
-        transport.write(request("GET", self._arrivals.target, Accept="text/event-stream"))
+        transport.write(request("GET", self._target, Accept="text/event-stream"))
 
     def data_received(self, data: bytes) -> None:
         self._parser.feed_data(data)
 
     def on_headers_complete(self) -> None:
         if self._parser.get_status_code() != 200:
-            self._arrivals.fail(f"GET {self._arrivals.target}: {self._parser.get_status_code()}")
+            self._arrivals.fail(f"GET {self._target}: {self._parser.get_status_code()}")
 
     def on_body(self, chunk: bytes) -> None:
         *events, self._rest = (self._rest + chunk).split(b"\n\n")
@@ -68,8 +71,7 @@ def number_after(event: bytes, name: bytes) -> int | None:
 class Arrivals:
     """What all listeners saw together; tells its waiter when enough of it has come, or something failed."""
 
-    def __init__(self, target: str) -> None:
-        self.target = target
+    def __init__(self) -> None:
         self.delivered = 0
         self.repeated = 0
         self.over = False
@@ -111,17 +113,19 @@ async def stream(
 ) -> dict[str, Any]:
     """Produce `events` at an even rate once every client is connected, and see what each client gets of them.
 
-    A latency is from before the event is handed to Kafka until the client has read it, in milliseconds.
+    `{n}` in the target is a digit, by client: every tenth has the same. A latency is from before the event is handed to
+    Kafka until the client has read it, in milliseconds.
 
     Raises:
         WrongAnswer: a stream was refused, broke, or carried something that was not written.
     """
     loop = asyncio.get_running_loop()
     latencies_s: list[float] = []
-    arrivals = Arrivals(target)
+    arrivals = Arrivals()
     listeners: list[Listener] = []
-    for _ in range(clients):
-        _, listener = await loop.create_connection(lambda: Listener(latencies_s, arrivals), "127.0.0.1", port)
+    for number in range(clients):
+        listens = partial(Listener, target.replace("{n}", str(number % KINDS)), latencies_s, arrivals)
+        _, listener = await loop.create_connection(listens, "127.0.0.1", port)
         listeners.append(listener)
     async with AIOKafkaProducer(bootstrap_servers=bootstrap, acks="all", linger_ms=0) as producer:
         await _wait_for_all(listeners, arrivals, producer, topic)

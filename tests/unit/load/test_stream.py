@@ -24,8 +24,8 @@ class Wire:
 
 def _listener() -> tuple[Listener, Arrivals, list[float]]:
     latencies_s: list[float] = []
-    arrivals = Arrivals("/feed")
-    listener = Listener(latencies_s, arrivals)
+    arrivals = Arrivals()
+    listener = Listener("/feed", latencies_s, arrivals)
     listener.connection_made(Wire())
     return listener, arrivals, latencies_s
 
