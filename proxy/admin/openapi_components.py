@@ -169,6 +169,18 @@ _PARAMETERS: Json = {
         "description": "Go on from here: the `next` of the last answer.",
         "schema": _STRING,
     },
+    "from": {
+        "name": "from",
+        "in": "query",
+        "description": "Where to begin without a position: earliest, latest, or a time such as 2026-11-22T15:00:00Z.",
+        "schema": _STRING,
+    },
+    "if-none-match": {
+        "name": "If-None-Match",
+        "in": "header",
+        "description": "The ETag of the last answer, for a poll: 304 if nothing has come since.",
+        "schema": _STRING,
+    },
 }
 
 _PROBLEMS = {
@@ -179,7 +191,7 @@ _PROBLEMS = {
     410: "The position is no longer in the log; the range lost is named.",
     413: "The body, or the record made of it, is too large; nothing was written.",
     415: "The route does not take this content type; nothing was written.",
-    422: "A field is missing or does not fit; nothing was written.",
+    422: "A field or parameter is missing or does not fit; nothing was written.",
     431: "The request's head is too large.",
     500: "The bridge failed.",
     503: "Not now; nothing was written. Repeat after the time in Retry-After.",

@@ -114,16 +114,29 @@ def _written(response: Response | None) -> Json:
 def _consume(consume: Consume) -> Json:
     reader = f"for the group {consume.group}" if consume.group else "from the client's own position"
     is_explicit = consume.ack == "explicit"
-    further = () if consume.group and not is_explicit else ("ack",) if is_explicit else ("position",)
-    asked = ("max", "wait", "prefer", "last-event-id", *further)
+    further = () if consume.group and not is_explicit else ("ack",) if is_explicit else ("position", "if-none-match")
+    asked = ("max", "wait", "prefer", "last-event-id", *further, *(("from",) if consume.allow_from else ()))
     acks = (409, 504) if is_explicit else ()
+    unchanged = {} if consume.group else {"304": {"description": "A poll that has what there is: nothing newer came."}}
+    bound = (422,) if consume.filter else ()
     return {
         "summary": f"Read {', '.join(consume.topics)} {reader}.",
         "description": "One answer (long poll), Server-Sent Events or NDJSON, by the Accept header.",
         "tags": ["consume"],
-        "parameters": [ref("parameters", name) for name in asked],
-        "responses": {"200": _records(consume), **_problems(400, 403, 406, *acks, 410, 431, 500, 503)},
+        "parameters": [*(ref("parameters", name) for name in asked), *_filtering(consume)],
+        "responses": {
+            "200": _records(consume),
+            **unchanged,
+            **_problems(400, 403, 406, *acks, 410, *bound, 431, 500, 503),
+        },
     }
+
+
+def _filtering(consume: Consume) -> list[Json]:
+    """The parameters that its filter is bound to. Without one of them, what needs it does not filter."""
+    texts = [text for tests in (consume.filter or {}).values() for text in tests.values()]
+    used = [one for text in texts for one in placeholders(text)]
+    return [{**parameter, "required": False} for parameter in _parameters("query", used)]
 
 
 def _records(consume: Consume) -> Json:

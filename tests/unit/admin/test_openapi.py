@@ -60,6 +60,7 @@ def test_everything_at_once_is_valid() -> None:
         {"route": "GET /stores/{id}/stock", "consume": {"topics": ["stock"], "group": "pricing"}},
         {"route": "GET /feed", "consume": {"topics": ["stock"], "shape": "values"}},
         {"route": "GET /work", "consume": {"topics": ["stock"], "group": "g", "ack": "auto"}},
+        {"route": "GET /sales", "consume": {"topics": ["stock"], "allow_from": True, "filter": {"key": "{query.k}"}}},
         {"route": "DELETE /stock/{sku}", "produce": {"topic": "stock", "key": "{path.sku}", "value": None}},
         {"route": "* /{rest...}", "name": "rest", "produce": PRODUCE},
     )
@@ -103,6 +104,18 @@ def test_what_templates_need_of_query_and_headers_is_required() -> None:
         ("shop", "query", True),
         ("user-agent", "header", True),
     ]
+
+
+def test_what_a_filter_takes_of_the_query_may_be_left_out() -> None:
+    filter_ = {"key": {"prefix": "{path.store}:"}, "body.n": {"min": "{query.least}", "max": "{query.most}"}}
+    consume = {"topics": ["stock"], "allow_from": True, "filter": filter_}
+    made = document({"route": "GET /stores/{store}/sales", "consume": consume})
+    operation = made["paths"]["/stores/{store}/sales"]["get"]
+    named = [(one["name"], one["in"], one["required"]) for one in operation["parameters"] if "name" in one]
+    assert named == [("store", "path", True), ("least", "query", False), ("most", "query", False)]
+    referred = {one["$ref"].rpartition("/")[2] for one in operation["parameters"] if "$ref" in one}
+    assert referred == {"max", "wait", "prefer", "last-event-id", "position", "if-none-match", "from"}
+    assert {"304", "422"} < set(operation["responses"])
 
 
 def content(made: Json) -> Json:
