@@ -132,26 +132,23 @@ async def test_a_herd_that_comes_back_after_a_crash_loses_and_repeats_nothing(
 
 
 @pytest.mark.parametrize("count", [1_000, pytest.param(10_000, marks=[pytest.mark.long, pytest.mark.timeout(300)])])
-async def test_half_requests_are_ended_in_time_and_hold_up_nobody(
-    count: int, shared: SharedBridge, kafka: Kafka, say: Say
-) -> None:
-    topic = shared.topic(1)
-    await shared.add(consume("GET /feed", topic, from_="earliest"))
-    await write(kafka, topic, b"0")
+async def test_half_requests_are_ended_in_time_and_hold_up_nobody(count: int, shared: SharedBridge, say: Say) -> None:
+    await shared.add(consume("GET /feed", shared.topic(1)))
     before_mb, grown_mb, waits_s = memory(shared.process.pid).rss_mb, 0.0, list[float]()
     halves = [Half() for _ in range(count)]
     async with client(shared.base_url) as http, asyncio.timeout(60):
-        assert (await http.get("/feed")).json()["records"]  # the feed has begun
+        assert (await http.get("/feed?wait=1")).status_code == 200  # the feed has begun
         connecting = asyncio.create_task(follow(shared.process.port, halves))
         while not all(one.is_lost for one in halves):
             began_s = time.monotonic()
-            assert (await http.get("/feed")).json()["records"]
+            assert (await http.get("/feed?wait=0")).status_code == 200
             waits_s.append(time.monotonic() - began_s)
             grown_mb = max(grown_mb, memory(shared.process.pid).rss_mb - before_mb)
     await connecting
     assert {one.answer.partition(b"\r\n")[0] for one in halves} == {b"HTTP/1.1 408 Request Timeout"}
     say(f"{count} half requests: {len(waits_s)} others served, {max(waits_s):.3f} s at most; {grown_mb:.0f} MB at most")
-    assert max(waits_s) < 5  # most of it is this process, which connects them all
+    assert len(waits_s) > 20
+    assert max(waits_s) < HEADER_TIMEOUT_S
     assert grown_mb < 10 + count * 0.02
 
 
