@@ -1,9 +1,10 @@
 """The reader's side between peers: while clients of ours want records, the partitions' owners may send some.
 
-An owner gets *credit* for a few hand-outs, so that what arrives there is here at once. A hand-out that finds nobody
-waiting is kept for KEPT_S, since a client that polls in a loop is back by then: with all clients at one worker, which
-has records of its own, the partitions of the others would never be read else. Then it is handed back.
-Credit that nobody has wanted for IDLE_S is taken back.
+An owner gets *credit* for a few hand-outs, so that what arrives there is here at once. It is told whether anybody here
+is waiting in vain. If not, all who poll here are served from what is owned here, and the owner lends only what has no
+clients over there (`lending.py`): with all clients at one worker, which has records of its own, the partitions of the
+others would never be read else. A hand-out that finds nobody waiting is kept for KEPT_S, since a client that polls in a
+loop is back by then; then it is handed back. Credit that nobody has wanted for IDLE_S is taken back.
 """
 
 import asyncio
@@ -38,6 +39,14 @@ class _Kept(NamedTuple):
     timer: asyncio.TimerHandle
 
 
+class _Credit(NamedTuple):
+    """What an owner has been told."""
+
+    hand_outs: int = 0  # still to come
+    records: int = 0  # in each
+    is_urgent: bool = False  # somebody waits in vain
+
+
 class Borrowing:
     """See the head of this file. `owners` tells the addresses of those who have partitions, our own left out."""
 
@@ -46,7 +55,7 @@ class Borrowing:
         self._peers = peers
         self._clients = clients
         self._owners = owners
-        self._credit: dict[str, tuple[int, int]] = {}  # by owner: hand-outs still to come, records in each
+        self._credit: dict[str, _Credit] = {}  # by owner
         self._kept: dict[int, _Kept] = {}  # by lease
         self._idle: asyncio.TimerHandle | None = None
         self._is_wanted = False
@@ -54,42 +63,45 @@ class Borrowing:
     def __repr__(self) -> str:
         return f"<Borrowing for {self._group} from {self._credit}, {len(self._kept)} kept>"
 
-    def want(self) -> None:
-        """A client waits now: give it what is kept, and owners credit for it."""
+    def serve(self) -> None:
+        """Give those who wait what is kept for them."""
+        while self._kept and self._clients.room:
+            self._give(self._kept.pop(next(iter(self._kept))))
+
+    def want(self, records: int) -> None:
+        """A client wanted so many records; it may have got some by now. Give owners credit."""
         self._is_wanted = True
         if self._idle is None:
             self._idle = asyncio.get_running_loop().call_later(IDLE_S, self._check_idle)
-        while self._kept and self._clients.room:
-            self._give(self._kept.pop(next(iter(self._kept))))
-        self._extend()
+        self._extend(records)
 
-    def _extend(self) -> None:
-        records = self._clients.room
-        hand_outs = min(max(1, self._clients.waiting), MOST_HAND_OUTS)
+    def _extend(self, records: int) -> None:
+        is_urgent = self._clients.room > 0
+        hand_outs = min(max(1, self._clients.waiting), MOST_HAND_OUTS) if is_urgent else 1
+        records = self._clients.room or records
         for address in self._owners():
-            left, size = self._credit.get(address, (0, 0))
-            wanted = records or size
-            if wanted and (left < hand_outs or size != wanted):
-                self._grant(address, max(left, hand_outs), wanted)
+            has = self._credit.get(address, _Credit())
+            if has.hand_outs < hand_outs or has.records != records or (is_urgent and not has.is_urgent):
+                self._grant(address, _Credit(max(has.hand_outs, hand_outs), records, is_urgent))
 
-    def _grant(self, address: str, hand_outs: int, records: int) -> None:
+    def _grant(self, address: str, credit: _Credit) -> None:
         link = self._peers.link(address)
-        if link is not None and link.tell(["credit", self._group, hand_outs, records]):
-            self._credit[address] = hand_outs, records
+        if link is not None and link.tell(["credit", self._group, *credit]):
+            self._credit[address] = credit
 
     def lent(self, link: PeerLink, kind: str, said: list[Any]) -> None:
         """A hand-out arrived."""
         if kind != "hand":
             return
-        left, size = self._credit.get(link.address, (0, 0))
-        self._credit[link.address] = max(0, left - 1), size
+        has = self._credit.get(link.address, _Credit())
+        self._credit[link.address] = has._replace(hand_outs=max(0, has.hand_outs - 1))
         claim, records = wire.to_claim(said[0]), wire.to_records(said[1])
         timer = asyncio.get_running_loop().call_later(KEPT_S, self._return, claim.lease_id)
         kept = _Kept(link, records, claim, timer)
         if self._clients.room >= len(records):
             self._give(kept)
-            if self._clients.waiting:
-                self._extend()
+            if self._clients.room:
+                self._extend(self._clients.room)
         else:
             self._kept[claim.lease_id] = kept
 
@@ -112,9 +124,9 @@ class Borrowing:
             self._idle.cancel()
 
     def _withdraw(self) -> None:
-        for address, (left, _) in list(self._credit.items()):
-            if left:
-                self._grant(address, 0, 0)
+        for address, has in list(self._credit.items()):
+            if has.hand_outs:
+                self._grant(address, _Credit())
         self._credit.clear()
 
     def _check_idle(self) -> None:
@@ -132,13 +144,15 @@ class Borrowing:
         owners = self._owners()
         for address in self._credit.keys() - owners:
             del self._credit[address]
-        if self._clients.waiting:
-            self.want()
+        self._want_again()
+
+    def _want_again(self) -> None:
+        if self._clients.room:
+            self.want(self._clients.room)
 
     def link_up(self, link: PeerLink) -> None:
         self._credit.pop(link.address, None)
-        if self._clients.waiting:
-            self.want()
+        self._want_again()
 
     def link_down(self, link: PeerLink) -> None:
         """The owner takes back what it lent and we had not given to anybody."""

@@ -114,12 +114,11 @@ class GroupSession:
         """What a poll or a stream gets in time. Cancelled: nothing is leased."""
         self.owner.refuse()
         self._line.join(waiter)
-        if self._sharing is not None:
-            if self._was_lent:  # in turn, so that neither what is owned here nor what is owned elsewhere has to wait
-                self._was_lent = False
-                self.owner.serve()
-            self._sharing.want()
-        self.owner.serve()
+        if self._sharing is None:
+            self.owner.serve()
+        else:
+            self._serve_in_turn(self._sharing)
+            self._sharing.want(waiter.max_records)
         try:
             return await waiter.wait(wait_s)
         except asyncio.CancelledError:
@@ -128,6 +127,15 @@ class GroupSession:
             raise
         finally:
             self._line.leave(waiter)
+
+    def _serve_in_turn(self, sharing: Sharing) -> None:
+        """So that neither what is owned here nor what is owned elsewhere has to wait."""
+        if self._was_lent:
+            self._was_lent = False
+        else:
+            sharing.serve()
+        self.owner.serve()
+        sharing.serve()
 
     # ---- what owners hand out (`owner.Taker`, `borrowing.Clients`)
 

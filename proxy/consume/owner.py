@@ -16,6 +16,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
+from math import inf
 from typing import Protocol
 
 from proxy import clock
@@ -90,6 +91,7 @@ class Owner:
             interval_s=settings.commit_interval_s,
         )
         self._takers: list[Taker] = []  # the first is this process's own; the others take turns
+        self.served_own_s = -inf  # when the first of them last got something
         self._paused: set[Partition] = set()
         self._is_owning = asyncio.Event()
         self._acks = Acks(
@@ -153,6 +155,11 @@ class Owner:
     def partitions(self) -> frozenset[Partition]:
         """Those that are ours; while partitions are being moved: were."""
         return frozenset(self._books.ledgers)
+
+    @property
+    def now_s(self) -> float:
+        """Monotonic seconds."""
+        return self._now().s
 
     def has(self, partition: Partition) -> bool:
         """Whether it is ours; while partitions are being moved: was."""
@@ -358,6 +365,8 @@ class Owner:
         found = self._books.hand_out(records=taker.room, size_bytes=settings.handout_bytes, now=now)
         if found is not None:
             self._alarm.by(now.s + settings.lease_s)
+            if taker is self._takers[0]:
+                self.served_own_s = now.s
             taker.take(*found)
 
     # ---- what readers say

@@ -57,9 +57,13 @@ class Sharing:
 
     # ---- our clients
 
-    def want(self) -> None:
-        """A client waits: see `Borrowing.want`."""
-        self._borrowing.want()
+    def serve(self) -> None:
+        """See `Borrowing.serve`."""
+        self._borrowing.serve()
+
+    def want(self, records: int) -> None:
+        """See `Borrowing.want`."""
+        self._borrowing.want(records)
 
     async def acknowledge(self, claim: Claim, wish: Wish, *, delay_ms: int = 0) -> AckOutcome:
         """See `seams.GroupReader.acknowledge`: wherever the partitions are."""

@@ -2,7 +2,7 @@
 
 | who says it | message | |
 |---|---|---|
-| reader | `credit, group, hand-outs, records` | from now on so many hand-outs may come, of so many records each |
+| reader | `credit, group, hand-outs, records, is urgent` | from now on so many may come, of so many records each |
 | owner | `hand, group, claim, rows` | one of them |
 | reader | `given, group, lease` | a client has it |
 | reader | `back, group, lease` | none is there to take it |

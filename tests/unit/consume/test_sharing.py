@@ -105,6 +105,44 @@ async def test_all_clients_at_one_worker_see_the_partitions_of_all() -> None:
         assert 12 <= seen.count("b") <= 28
 
 
+def travelled(crew: Crew) -> int:
+    """How many hand-outs went to another worker's clients."""
+    return sum(message[0] == "given" for _, _, message in crew.wires.said)
+
+
+async def test_who_has_records_of_its_own_for_its_clients_gets_those_of_others_clients_now_and_then_only() -> None:
+    """Records that travel cost twice; but slow clients must not keep to themselves what nobody else may have."""
+    broker = ScriptedBroker(ORDERS, OTHER)
+    broker.append(*("a" for _ in range(2_000)), partition=ORDERS)
+    broker.append(*("b" for _ in range(2_000)), partition=OTHER)
+    async with crew(broker, "a", "b") as workers:
+        await workers.assign({"a": [ORDERS], "b": [OTHER]})
+
+        async def read(name: str) -> None:
+            for _ in range(100):
+                await accept(workers, name, await workers[name].poll(max_records=10, wait_s=20))
+                await asyncio.sleep(0.02)
+
+        started_s = now_s()
+        await asyncio.gather(read("a"), read("b"))
+        turns = (now_s() - started_s) / 0.25
+        assert turns > 6
+        assert turns / 2 <= travelled(workers) <= 2 * turns + 4
+
+
+async def test_who_waits_in_vain_gets_what_there_is_also_where_others_clients_are_served() -> None:
+    broker = ScriptedBroker()
+    broker.append(*(str(n) for n in range(2_000)))
+    async with crew(broker, "a", "b") as workers:
+        await workers.assign({"a": [], "b": [ORDERS]})
+        assert values(await workers["b"].poll(max_records=1, wait_s=20))
+        started_s = now_s()
+        for _ in range(20):
+            assert values(await workers["a"].poll(max_records=1, wait_s=20))
+            assert values(await workers["b"].poll(max_records=1, wait_s=20))
+        assert now_s() - started_s < 0.1
+
+
 async def test_an_owner_serves_its_own_clients_first() -> None:
     broker = ScriptedBroker()
     async with crew(broker, "a", "b") as workers:
