@@ -1,7 +1,7 @@
 """The live page: a few static files, the figures as JSON, and the bridge's event stream relayed from the same origin.
 
-The browser follows the stream with its own EventSource; the relay passes `Last-Event-ID` on, so a page that was away
-for a while sees what it missed.
+The browser follows the stream with its own EventSource; the relay passes `Last-Event-ID`, or `?position=`, on, so
+a page that was away for a while sees what it missed.
 """
 
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -80,7 +80,7 @@ async def _add_headers(_request: web.Request, answer: web.StreamResponse) -> Non
 
 async def _relay(bridge: aiohttp.ClientSession, request: web.Request) -> web.StreamResponse:
     headers = {"Accept": "text/event-stream"}
-    if last_id := request.headers.get("Last-Event-ID"):
+    if last_id := request.headers.get("Last-Event-ID") or request.query.get("position"):
         headers["Last-Event-ID"] = last_id
     try:
         source = await bridge.get(PATH, headers=headers)

@@ -83,7 +83,8 @@ class ScriptedBridge:
         self.log: list[Record] = []
         self.groups = {name: Group() for name in (retail.INVENTORY, retail.PRICING, retail.RECOMMENDATION)}
         self.refusals: deque[int] = deque()  # statuses for the next POSTs
-        self.gone = False  # the next resumption without a group is 410
+        self.away = False  # streams are 503
+        self.gone = False  # resumptions without a group are 410
         self._cuts = 0
         self.headers: list[dict[str, str]] = []  # of each stream request
         self._tamper = tamper
@@ -172,9 +173,8 @@ class ScriptedBridge:
 
     async def dashboard(self, request: web.Request) -> web.StreamResponse:
         last_id = self._last_id(request)
-        if last_id and self.gone:
-            self.gone = False
-            return web.Response(status=410)
+        if self.away or (last_id and self.gone):
+            return web.Response(status=503 if self.away else 410)
         place = int(last_id) + 1 if last_id else len(self.log)
         answer, cuts = await self._prepare(request), self._cuts
         while cuts == self._cuts:

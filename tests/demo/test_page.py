@@ -54,7 +54,14 @@ async def test_the_page_shows_what_arrives_and_recovers_when_its_source_was_gone
         await browser.until(f"{CELL}.textContent === '214.19' && {CONNECTION} === 'live'")
         assert "Last-Event-ID" in bridge.headers[-1]
 
-        bridge.gone = True  # its position is refused: now it gives up, and the page begins anew
+        bridge.away = True  # a request of its is refused: now it gives up, and the page goes on from where it was
+        bridge.cut()
+        await browser.until(f"{CONNECTION} === 'reconnecting'")
+        await bridge.append(STOCK, key, {"quantity": 5})
+        bridge.away = False
+        await browser.until(f"{CELL}.textContent === '514.19' && {CONNECTION} === 'live'")
+
+        bridge.gone = True  # its position is refused again and again: the page begins anew
         bridge.cut()
         await browser.until(f"{CONNECTION} === 'reconnecting'")
         await browser.until(f"{CONNECTION} === 'live'")

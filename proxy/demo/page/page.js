@@ -1,9 +1,11 @@
 // What the dashboard of the retail demo shows. Records come over the browser's own EventSource, which reconnects by
-// itself and sends Last-Event-ID; figures, and the state from before the page was opened, come as JSON.
+// itself and sends Last-Event-ID, until a request of its is refused: then the page opens it anew, from where it was.
+// Figures, and the state from before the page was opened, come as JSON.
 "use strict";
 
 const STATE_EVERY_MS = 2000;
 const REOPEN_AFTER_MS = 2000;
+const TRIES = 3; // with a position; then without
 const EVENTS_SHOWN = 16;
 const FLASH_MS = 150;
 const LOW = 8; // pieces
@@ -143,14 +145,26 @@ function connection(state, text) {
   at("connection").textContent = text;
 }
 
-function open() {
-  const source = new EventSource("/events");
-  source.onopen = () => connection("live", "live");
-  source.onmessage = (event) => arrived(JSON.parse(event.data));
-  source.addEventListener("gap", () => connection("live", "live, after a gap"));
+function open(position = "", tries = TRIES) {
+  const source = new EventSource(position ? `/events?position=${encodeURIComponent(position)}` : "/events");
+  let last = position;
+  let left = tries - 1;
+  source.onopen = () => {
+    left = TRIES;
+    connection("live", "live");
+  };
+  source.onmessage = (event) => {
+    last = event.lastEventId;
+    arrived(JSON.parse(event.data));
+  };
+  source.addEventListener("gap", (event) => {
+    last = event.lastEventId;
+    connection("live", "live, after a gap");
+  });
+  source.addEventListener("end", (event) => connection("lost", `the stream ends: ${JSON.parse(event.data).reason}`));
   source.onerror = () => {
     connection("lost", "reconnecting");
-    if (source.readyState === EventSource.CLOSED) setTimeout(open, REOPEN_AFTER_MS); // refused: it gives up by itself
+    if (source.readyState === EventSource.CLOSED) setTimeout(open, REOPEN_AFTER_MS, left ? last : "", left || TRIES);
   };
 }
 
