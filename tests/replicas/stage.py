@@ -13,14 +13,14 @@ from aiokafka.admin import NewPartitions
 
 from tests.bridge import Bridge, is_worker
 from tests.chaos.run import troubles
-from tests.e2e.configuration import config, consume
+from tests.e2e.configuration import config, consume, produce
 from tests.kafka.cluster import Kafka
 from tests.kafka.node import free_ports
 
 REPLICAS, WORKERS = 3, 2
 PARTITIONS, GROWN = 8, 12
 LEASE_MS = 4_000
-PATH = "/records"
+PATH, WRITE_PATH = "/records", "/written"
 PEER_SECRET = "a secret that only these replicas know"
 STARTS_WITHIN_S = 60.0
 ENDS_WITHIN_S = 30.0
@@ -73,9 +73,10 @@ class Stage:
         self.replicas = [self._replica(directory / f"replica-{number}") for number in range(REPLICAS)]
 
     def _replica(self, directory: Path) -> Replica:
-        route = consume(f"GET {PATH}", self.topic, group=self.group, lease_ms=LEASE_MS)
+        read = consume(f"GET {PATH}", self.topic, group=self.group, lease_ms=LEASE_MS)
+        write = produce(f"POST {WRITE_PATH}", self.topic, key="{body.sku}")
         peer = {"listen": f"127.0.0.1:{free_ports(WORKERS)}", "secret": PEER_SECRET}
-        text = config(self.kafka, route, peer=peer, drain={"delay_ms": 300, "timeout_ms": 5_000})
+        text = config(self.kafka, read, write, peer=peer, drain={"delay_ms": 300, "timeout_ms": 5_000})
         return Replica(text, directory)
 
     async def __aenter__(self) -> "Stage":

@@ -52,19 +52,31 @@ class Mail:
 
 
 class Pool:
-    """Connections that are opened as they are needed, each with one request out at most."""
+    """Connections that are opened as they are needed, each with one request out at most; leaving it closes them."""
 
     def __init__(self, port: int) -> None:
         self._port = port
+        self._all: list[Exchange] = []
         self._idle: list[Exchange] = []
+
+    def __enter__(self) -> "Pool":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for exchange in self._all:
+            exchange.close()
 
     async def ask(self, data: bytes, status: int) -> None:
         """Raises WrongAnswer if it is another one."""
-        exchange = self._idle.pop() if self._idle else await Exchange.open(self._port)
+        exchange = self._idle.pop() if self._idle else await self._open()
         answer = await exchange.ask(data)
         self._idle.append(exchange)
         if answer.status != status:
             raise WrongAnswer(f"{answer.status} {answer.body[:300].decode(errors='replace')}")
+
+    async def _open(self) -> Exchange:
+        self._all.append(exchange := await Exchange.open(self._port))
+        return exchange
 
 
 async def arrivals(
@@ -83,13 +95,14 @@ async def arrivals(
     Raises:
         WrongAnswer: a status that was not expected, or a record that did not come.
     """
-    mail = Mail()
+    mail, read_port = Mail(), read_port or port
     try:
-        async with asyncio.TaskGroup() as tasks:
-            reading = [tasks.create_task(_read(read_port or port, target, mail, tasks)) for _ in range(readers)]
-            measured = await _measure(Pool(port), path, mail, records, per_s, cpu_s)
-            for task in reading:
-                task.cancel()
+        with Pool(port) as posts, Pool(read_port) as acks:
+            async with asyncio.TaskGroup() as tasks:
+                reading = [tasks.create_task(_read(read_port, target, mail, acks, tasks)) for _ in range(readers)]
+                measured = await _measure(posts, path, mail, records, per_s, cpu_s)
+                for task in reading:
+                    task.cancel()
     except ExceptionGroup as group:
         raise _first(group) from None
     return measured
@@ -133,9 +146,9 @@ async def _post(pool: Pool, path: str, numbers: range, per_s: float) -> None:
             tasks.create_task(pool.ask(request("POST", path.replace("{store}", "17"), body), 201))
 
 
-async def _read(port: int, target: str, mail: Mail, tasks: asyncio.TaskGroup) -> None:
+async def _read(port: int, target: str, mail: Mail, acks: Pool, tasks: asyncio.TaskGroup) -> None:
     """Until cancelled."""
-    exchange, acks = await Exchange.open(port), Pool(port)
+    exchange = await Exchange.open(port)
     try:
         while True:
             page = orjson.loads((await ask(exchange, request("GET", target, Prefer="wait=5"))).body)
