@@ -188,7 +188,7 @@ _PROBLEMS = {
     403: "The lease or position is not this bridge's, or another route's.",
     406: "None of the accepted media types can be served.",
     409: "The lease has expired or moved: poll again.",
-    410: "The position is no longer in the log; the range lost is named.",
+    410: "The position is no longer in the log, and the range lost is named; or the route is retired.",
     413: "The body, or the record made of it, is too large; nothing was written.",
     415: "The route does not take this content type; nothing was written.",
     422: "A field or parameter is missing or does not fit; nothing was written.",

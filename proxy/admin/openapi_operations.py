@@ -111,7 +111,25 @@ def _written(response: Response | None) -> Json:
 # ---- consume
 
 
+STREAMS = (
+    "A stream's further events are `gap` (records are lost to the client), `end` (why the bridge ends it, and when to "
+    "come back); in NDJSON they are lines with that one member."
+)
+
+
+def _retired(consume: Consume) -> Json:
+    return {
+        "summary": f"Retired: nothing more comes of {', '.join(consume.topics)} here.",
+        "deprecated": True,
+        "tags": ["consume"],
+        "parameters": [],
+        "responses": {"204": {"description": "SSE: stop."}, **_problems(406, 410, 431, 500)},
+    }
+
+
 def _consume(consume: Consume) -> Json:
+    if consume.closed:
+        return _retired(consume)
     reader = f"for the group {consume.group}" if consume.group else "from the client's own position"
     is_explicit = consume.ack == "explicit"
     further = () if consume.group and not is_explicit else ("ack",) if is_explicit else ("position", "if-none-match")
@@ -121,7 +139,7 @@ def _consume(consume: Consume) -> Json:
     bound = (422,) if consume.filter else ()
     return {
         "summary": f"Read {', '.join(consume.topics)} {reader}.",
-        "description": "One answer (long poll), Server-Sent Events or NDJSON, by the Accept header.",
+        "description": f"One answer (long poll), Server-Sent Events or NDJSON, by the Accept header. {STREAMS}",
         "tags": ["consume"],
         "parameters": [*(ref("parameters", name) for name in asked), *_filtering(consume)],
         "responses": {

@@ -226,6 +226,13 @@ def test_a_reading_route_offers_its_three_forms_and_a_group_its_acks() -> None:
     assert made["paths"]["/work/ack"]["post"]["operationId"] == "get-work-ack"
 
 
+def test_a_retired_route_says_so() -> None:
+    made = document({"route": "GET /feed", "consume": {"topics": ["orders"], "closed": True}})
+    operation = made["paths"]["/feed"]["get"]
+    assert operation["deprecated"]
+    assert set(operation["responses"]) == {"204", "406", "410", "431", "500"}
+
+
 @pytest.mark.parametrize("consume", [{"group": "shops", "ack": "auto"}, {}])
 def test_where_nothing_is_leased_there_is_nothing_to_acknowledge(consume: Json) -> None:
     made = document({"route": "GET /feed", "consume": {"topics": ["orders"], **consume}})
