@@ -171,3 +171,18 @@ async def test_a_named_heartbeat_is_seen_by_programs_that_see_no_comments(
     assert record.retry in (1234, None)  # on the first event, whichever that was
     assert {(beat.event, beat.data) for beat in beats} == {("beat", "{}")}
     assert {beat.id for beat in beats} == {record.id}  # it leaves the client where it is
+
+
+@pytest.mark.needs("curl")
+async def test_curl_prints_a_stream_to_its_end_and_is_content(
+    shared: SharedBridge, http: httpx.AsyncClient, kafka: Kafka
+) -> None:
+    topic = shared.topic(1)
+    await shared.add(reading("feed", "/a", topic, lifetime_ms=500))
+    await write(kafka, topic, b"0")
+    arguments = ("-sN", "-H", f"Accept: {SSE}", f"{shared.base_url}/a")
+    process = await asyncio.create_subprocess_exec("curl", *arguments, stdout=asyncio.subprocess.PIPE)
+    said, _ = await asyncio.wait_for(process.communicate(), 20)
+    assert process.returncode == 0  # 18 would be an answer that was cut off
+    assert b'"value":0' in said
+    assert b"\nevent: end\ndata: {" in said
