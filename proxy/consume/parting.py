@@ -1,11 +1,11 @@
 """What concerns several owners, taken apart to them, and their answers put together."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields, replace
 from typing import Any
 
-from proxy.consume.claim import Held, Wish
-from proxy.errors import Conflict, LeaseExpired, ProxyError
+from proxy.consume.claim import Held, Wish, ids
+from proxy.errors import Conflict, LeaseExpired, NotNow, OutcomeUnknown, ProxyError
 from proxy.record import Partition
 from proxy.seams import AckOutcome
 
@@ -31,15 +31,18 @@ def part_wish(wish: Wish, place: Place) -> dict[str | None, Wish]:
     return {address: replace(wish, **{**empty, **part}) for address, part in parts.items()}
 
 
-def joined(done: Iterable[AckOutcome | BaseException]) -> AckOutcome:
-    """One answer to the client. Raises what stands in the way of it: the worst first."""
+def joined(parts: Sequence[Wish], done: Sequence[AckOutcome | BaseException]) -> AckOutcome:
+    """One answer to the client, from what became of each part. Raises what stands in the way of it: the worst first."""
     outcomes = [each for each in done if isinstance(each, AckOutcome)]
     conflicts = [each for each in done if isinstance(each, Conflict)]
     others = [each for each in done if isinstance(each, BaseException) and not isinstance(each, Conflict)]
     if others:
-        raise next((each for each in others if not isinstance(each, ProxyError)), others[0])
+        worst = next((each for each in others if not isinstance(each, ProxyError)), others[0])
+        if isinstance(worst, NotNow) and (outcomes or conflicts):
+            raise OutcomeUnknown("Part of the ack was taken, and part of it not yet. Repeat it: that is harmless.")
+        raise worst
     if conflicts:
-        raise _both(conflicts)
+        raise _conflict(parts, done, conflicts)
     renewed = [each for each in outcomes if each.renewed]
     return replace(
         outcomes[0],
@@ -49,9 +52,21 @@ def joined(done: Iterable[AckOutcome | BaseException]) -> AckOutcome:
     )
 
 
-def _both(conflicts: list[Conflict]) -> Conflict:
-    first = next((each for each in conflicts if not isinstance(each, LeaseExpired)), conflicts[0])
-    extra = {
-        word: [name for each in conflicts for name in each.extra.get(word, ())] for word in ("accepted", "refused")
-    }
-    return type(first)(first.detail, extra=extra)
+def _conflict(
+    parts: Iterable[Wish], done: Iterable[AckOutcome | BaseException], conflicts: Sequence[Conflict]
+) -> Conflict:
+    """It tells of every record: also of those whose owners took all that was said of theirs."""
+    worst = next((each for each in conflicts if not isinstance(each, LeaseExpired)), conflicts[0])
+    told = [_told(part, each) for part, each in zip(parts, done, strict=True)]
+    words = dict.fromkeys(word for each in told for word in each)
+    return type(worst)(worst.detail, extra={word: [i for each in told for i in each.get(word, ())] for word in words})
+
+
+def _told(part: Wish, done: AckOutcome | BaseException) -> Mapping[str, Sequence[str]]:
+    """By word, the ids: those that were accepted, rejected, refused."""
+    if isinstance(done, Conflict) and done.extra:
+        return done.extra
+    if isinstance(done, Conflict):
+        named = (part.accept, part.release, part.reject, part.keep)
+        return {"accepted": (), "refused": [name for held in named for name in ids(held)]}
+    return {"accepted": ids(part.accept), **({"rejected": ids(part.reject)} if part.reject else {})}

@@ -73,7 +73,7 @@ class Sharing:
             async with asyncio.timeout(self._timeout_s):
                 return await self._at_owners(ack, wish)
         except TimeoutError:
-            if ack.unanswered:
+            if ack.unanswered or ack.is_taken:
                 raise OutcomeUnknown("The ack was not confirmed in time. Repeat it: that is harmless.") from None
             raise (
                 ack.trouble
@@ -91,7 +91,7 @@ class Sharing:
         done = await asyncio.gather(
             *(self._at_owner(ack, address, part) for address, part in parts.items()), return_exceptions=True
         )
-        return joined(done)
+        return joined(list(parts.values()), done)
 
     def _place(self, partition: Partition) -> str | None:
         """Its owner's address, ours included; None for one that has no owner that we could reach."""
@@ -103,7 +103,7 @@ class Sharing:
         try:
             if address == self._peers.address:
                 with ack.in_doubt():
-                    return await self._owner.acknowledge(ack.claim, wish, delay_ms=ack.delay_ms)
+                    return ack.taken(await self._owner.acknowledge(ack.claim, wish, delay_ms=ack.delay_ms))
             return await self._ask(ack, address, wish)
         except _Elsewhere as exc:
             ack.trouble = exc.why
@@ -128,7 +128,7 @@ class Sharing:
             answer = await link.ask(["ack", self._owner.group, *said])
         match answer:
             case ["done", outcome, *_]:
-                return wire.to_outcome(outcome)
+                return ack.taken(wire.to_outcome(outcome))
             case ["refused", error, epoch, is_moving, *_]:
                 raise self._refused(wire.to_error(error), epoch, is_moving)
         raise _Elsewhere(NotNow(f"The peer {address} does not read for the group. Repeat the ack."), 0, is_moving=True)
@@ -255,6 +255,7 @@ class _Ack:
         self.claim = claim
         self.delay_ms = delay_ms
         self.unanswered = 0  # owners that may have taken their part of it
+        self.is_taken = False  # an owner has taken its part of it, or something of that
         self.trouble: ProxyError | None = None  # why it is not done yet
 
     @contextmanager
@@ -270,6 +271,10 @@ class _Ack:
             self.unanswered -= 1
             raise
         self.unanswered -= 1
+
+    def taken(self, done: AckOutcome) -> AckOutcome:
+        self.is_taken = True
+        return done
 
 
 class _Elsewhere(Exception):
