@@ -51,7 +51,8 @@ class Events(Exchange):
             async with asyncio.timeout(within_s):
                 while not found or not self._came.empty():
                     if (some := await self._came.get()) is None:
-                        return None
+                        self._came.put_nowait(None)  # to be found again
+                        return found or None
                     found += some
         return found
 

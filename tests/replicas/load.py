@@ -181,7 +181,8 @@ class Client:
 
     def _acked(self, accepted: Sequence[Record], answer: Answer) -> bool:
         """Whether the answer says what became of an ack of these; the judge is told."""
-        self._world.note(self._name, "acked", answer.status, code(answer.body), [number(each) for each in accepted])
+        told = answer.body.decode(errors="replace") if answer.status not in (200, NOT_SENT.status) else ""
+        self._world.note(self._name, "acked", answer.status, told, [number(each) for each in accepted])
         if answer.status == 200:
             self._judge.accepted(map(number, accepted), self._world.now_s)
             return True
