@@ -280,3 +280,11 @@ def test_json_lines_carry_their_position() -> None:
     lines = JsonLines()
     assert lines.feed("") is None
     assert lines.feed('{"position": "a/1", "value": 1}') == Event('{"position": "a/1", "value": 1}', "a/1")
+
+
+def test_json_lines_that_are_no_records_are_taken_for_what_they_are() -> None:
+    lines = JsonLines()
+    gap = '{"gap": {"lost": [], "next": "a/7"}}'
+    assert lines.feed(gap) == Event(gap, "a/7", "gap")
+    assert lines.feed('{"end": {"reason": "drain", "retry_ms": 2500}}') is None
+    assert lines.retry_ms == 2500

@@ -4,6 +4,7 @@ import json
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -105,7 +106,7 @@ async def test_an_event_source_comes_back_by_itself_and_misses_nothing(
         assert await browser.ask("seen.ends") == []
 
         one.signal(signal.SIGTERM)
-        await browser.until("seen.ends.length === 1")
+        await browser.until("seen.ends.length >= 1")
         assert await one.ended() == 0
         await write(kafka, topic, *numbered(2, start=6))
         one.write_config(config(kafka, {**route, "consume": {**route["consume"], "lifetime_ms": 300}}))
@@ -113,11 +114,11 @@ async def test_an_event_source_comes_back_by_itself_and_misses_nothing(
         await one.ready()
         assert await saw(browser, 8) == list(range(8))
 
-        await browser.until("seen.ends.length >= 4")
+        await browser.until("seen.ends.filter((reason) => reason === 'lifetime').length >= 3")
         await write(kafka, topic, *numbered(2, start=8))
         assert await saw(browser, 10) == list(range(10))
-        reasons = await browser.ask("seen.ends")
-        assert reasons == ["drain", *["lifetime"] * (len(reasons) - 1)]
+        reasons = [reason for reason, _ in groupby(await browser.ask("seen.ends"))]
+        assert reasons == ["drain", "lifetime"]  # it may have come back before the listener had closed
         assert await browser.ask("seen.gaps") == []
         assert len(set(await browser.ask("seen.ids"))) == 10
 

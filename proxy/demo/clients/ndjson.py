@@ -20,4 +20,10 @@ class JsonLines:
     def feed(self, line: str) -> Event | None:
         if not line.strip():
             return None
-        return Event(line, str(orjson.loads(line)["position"]))
+        said = orjson.loads(line)
+        if "end" in said:  # why the server ends the stream, and when it would have us back
+            self.retry_ms = said["end"]["retry_ms"]
+            return None
+        if "gap" in said:
+            return Event(line, str(said["gap"]["next"]), "gap")
+        return Event(line, str(said["position"]))

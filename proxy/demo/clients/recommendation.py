@@ -20,6 +20,8 @@ class RecommendationService:
         await self.stream.follow(self._handle)
 
     async def _handle(self, event: Event) -> None:
+        if event.name != "message":
+            return
         record = event.json()
         self._watch.seen(RECOMMENDATION, record)
         shelf, quantity = shelf_of(record), number_of(record, "quantity")
