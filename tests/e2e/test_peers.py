@@ -6,7 +6,6 @@ from contextlib import AsyncExitStack
 from itertools import cycle
 from typing import Any
 
-import pytest
 import pytest_asyncio
 
 from tests.bridge import Bridge, StartBridge
