@@ -117,3 +117,4 @@ kafka-tools: python
 
 kafka-jars: $(DEV)
 	@$(PY) -m tests.kafka.jars
+	$(PY) -m tests.kafka.classes

@@ -33,6 +33,11 @@ def directory() -> Path:
     return CACHE / f"kafka-{version()}"
 
 
+def classes() -> Path:
+    """Where Kafka's classes are kept as the JVM has them in memory (tests/kafka/classes.py)."""
+    return directory() / "classes.jsa"
+
+
 def look() -> None:
     """Raise Missing, naming all that has to be installed, unless Java and Maven are there."""
     missing = [hint for hint in (_java_wanting(), _maven_wanting()) if hint]

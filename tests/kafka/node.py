@@ -89,10 +89,13 @@ class Node:
         if done.returncode:
             raise RuntimeError(f"Kafka could not format {self.directory}:\n{done.stdout}{done.stderr}")
 
-    def start(self) -> None:
-        """In a session of its own, so that Ctrl-C reaches the tests first, and they end it."""
+    def start(self, *, classes_to: Path | None = None) -> None:
+        """In a session of its own, so that Ctrl-C reaches the tests first, and they end it.
+
+        `classes_to`: where it leaves the classes that it has loaded, when it ends by itself.
+        """
         with self.log.open("ab") as log:
-            command = self._java("kafka.Kafka", str(self._properties))
+            command = self._java("kafka.Kafka", str(self._properties), classes_to=classes_to)
             self._process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
 
     def check(self) -> None:
@@ -102,6 +105,12 @@ class Node:
 
     def tail(self, lines: int = 30) -> str:
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:]) if self.log.exists() else ""
+
+    def end(self, within_s: float = 60.0) -> None:
+        """Ask it to end, and wait."""
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait(within_s)
 
     def kill(self) -> None:
         """End it at once, as a power cut would. Harmless if it does not run."""
@@ -132,9 +141,11 @@ class Node:
     def _properties(self) -> Path:
         return self.directory / "server.properties"
 
-    def _java(self, *arguments: str) -> list[str]:
+    def _java(self, *arguments: str, classes_to: Path | None = None) -> list[str]:
+        classpath = f"{jars.ensure()}/*"
+        classes = f"ArchiveClassesAtExit={classes_to}" if classes_to else f"SharedArchiveFile={jars.classes()}"
         log4j = f"-Dlog4j2.configurationFile={self.directory / 'log4j2.yaml'}"
-        return [*JVM, log4j, "-cp", f"{jars.ensure()}/*", *arguments]
+        return [*JVM, f"-XX:{classes}", log4j, "-cp", classpath, *arguments]
 
     def _settings(self, voters: str, brokers: int) -> str:
         """Kafka's defaults but for what makes it small and quick; topics are made by asking, as Kafka's default is."""
