@@ -77,6 +77,8 @@ class Borrowing:
 
     def _extend(self, records: int) -> None:
         is_urgent = self._clients.room > 0
+        if self._kept and not is_urgent:
+            return  # more would only be handed back
         hand_outs = min(max(1, self._clients.waiting), MOST_HAND_OUTS) if is_urgent else 1
         records = self._clients.room or records
         for address in self._owners():

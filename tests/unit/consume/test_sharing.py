@@ -164,6 +164,20 @@ async def test_who_has_records_of_its_own_for_its_clients_gets_those_of_others_c
         assert turns / 2 <= travelled(workers) <= 2 * turns + 4
 
 
+async def test_one_client_is_lent_no_more_than_it_takes() -> None:
+    """While something is kept for it, more would only travel there and back."""
+    broker = ScriptedBroker(ORDERS, OTHER)
+    broker.append(*("a" for _ in range(300)), partition=ORDERS)
+    broker.append(*("b" for _ in range(300)), partition=OTHER)
+    async with crew(broker, "a", "b") as workers:
+        await workers.assign({"a": [ORDERS], "b": [OTHER]})
+        for _ in range(50):
+            await accept(workers, "a", await workers["a"].poll(max_records=10, wait_s=20))
+            await asyncio.sleep(0.008)
+    assert travelled(workers) > 20
+    assert sum(message[0] == "back" for _, _, message in workers.wires.said) <= 1
+
+
 async def test_who_waits_in_vain_gets_what_there_is_also_where_others_clients_are_served() -> None:
     broker = ScriptedBroker()
     broker.append(*(str(n) for n in range(2_000)))
