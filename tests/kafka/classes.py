@@ -5,6 +5,7 @@ Java, brokers start as ever.
 """
 
 import asyncio
+import logging
 import subprocess
 import sys
 import tempfile
@@ -37,6 +38,7 @@ def main() -> int:
     if jars.classes().exists():
         return 0
     print("Preparing Kafka's classes (the first time only)", flush=True)
+    logging.disable()  # of a broker that does not answer yet
     try:
         asyncio.run(make())
     except (OSError, RuntimeError, subprocess.SubprocessError) as exc:
