@@ -7,7 +7,7 @@ that come back find themselves in the ring. A client costs no task and no pollin
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from proxy.clock import Deadline, now_s
 from proxy.consume.catchup import CatchUp
@@ -29,6 +29,7 @@ FETCH_S = 1.0
 LOOK_S = 1.0  # between two looks for partitions that have appeared
 ASK_S = 5.0  # for what Kafka should answer at once
 CATCH_UP_S = 2.0  # a read that has to go to the log gets at least so long
+FILL_S = 5.0
 RETRY_S = (0.2, 0.5, 1.0, 2.0)
 PARKED = 64  # cursors that wait for the next page of their client
 
@@ -60,6 +61,7 @@ class Feed:
         self._ring_bytes = ring_bytes
         self._ring: Ring | None = None
         self._ends: dict[Partition, int] = {}  # of the log, when the ring was begun: what is before is not news
+        self._is_filled = False  # the ring has come up to there
         self._trouble: ProxyError | None = None
         self._news = asyncio.Event()  # set and cleared at once: wakes all that wait now
         self._looked_s = 0.0
@@ -104,6 +106,7 @@ class Feed:
         await self._begun(wait_s)
         layout = self.ring.layout
         if position is not None:
+            await self._filled()
             return await self._resumed(position, layout)
         return Cursor(self, self._catch_up, await self._first(start, layout), trusted=True)
 
@@ -115,6 +118,13 @@ class Feed:
                     await self._news.wait()
         if self._ring is None:
             raise self._trouble or KafkaAway("Kafka has not been reached since the bridge started. Try again.")
+
+    async def _filled(self) -> None:
+        """Wait, at the start, until the ring has what the log had then: else all that come back would go to the log."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(FILL_S):
+                while not self._is_filled:
+                    await self._news.wait()
 
     async def _resumed(self, position: str, layout: Layout) -> Cursor:
         try:
@@ -212,12 +222,18 @@ class Feed:
                 if records:
                     ring.append(records)
                 ring.scan({partition: self._tail.position(partition) or 0 for partition in at})
-                if records:
+                if records or not self._is_filled:
+                    self._is_filled = self._is_filled or self._has_reached(self._ends)
                     self._wake()
         except MadeAnew as exc:
             await self._jump(ring, {exc.partition})
         except Gone:
             await self._jump(ring, set())
+
+    def _has_reached(self, ends: Mapping[Partition, int]) -> bool:
+        """Whether all before these offsets was read. Nothing is waited for of a partition that is not read."""
+        positions = {partition: self._tail.position(partition) for partition in ends}
+        return all(position is None or position >= ends[partition] for partition, position in positions.items())
 
     async def _fitted(self) -> Ring:
         """The ring, made or fitted to the partitions that there are now, with a tip that the log has."""

@@ -108,6 +108,7 @@ class OnePartition(RuleBasedStateMachine):
         self.terms_hold_for(offsets)
         token = Token(claim, offsets)
         self.tokens.append(token)
+        self.issued.append(token)
         self.out.update(dict.fromkeys(offsets, (token, self.now_s + LEASE_S)))
 
     def terms_hold_for(self, offsets: list[int]) -> None:
@@ -159,10 +160,12 @@ class OnePartition(RuleBasedStateMachine):
         taken = self.taken(self.books.accept(token.claim, {ORDERS: ranges}, self.now), offsets)
         assert not self.done & set(offsets) - taken, "a repeated acceptance was refused"
         assert not taken & self.dead
-        others = {offset for offset in taken - self.done if self.out.get(offset, (token,))[0] is not token}
-        assert not others, "a lease accepted what is out with another"
+        holders = {offset: self.out[offset][0] for offset in taken - self.done if offset in self.out}
+        others = {offset for offset, holder in holders.items() if holder is not token and holder in self.issued}
+        assert not others, "a lease accepted what is out with another of the same owner"
         self.done |= taken
-        self.no_longer_out(token, taken)
+        for offset in taken:
+            self.out.pop(offset, None)
 
     @precondition(lambda self: self.tokens)
     @rule(data=st.data())
@@ -292,6 +295,7 @@ class OnePartition(RuleBasedStateMachine):
         self.forgotten()
 
     def own(self) -> None:
+        self.issued: list[Token] = []  # by this owner; it cannot tell those of former ones apart
         self.books = Books("pricing", lease_s=LEASE_S, budget=BUDGET, terms=self.terms)
         self.assign()
 
