@@ -21,7 +21,7 @@ from proxy.consume.catchup import CatchUp, Reader
 from proxy.consume.overlap import Bounds, MadeAnew, Overlap
 from proxy.consume.position import Layout, Mark, Marks, after, gone, in_doubt
 from proxy.consume.ring import Chunk, FeedEvent, Place, Ring, differs, is_other
-from proxy.errors import Gone, KafkaAway
+from proxy.errors import Gone, KafkaAway, Overloaded
 from proxy.record import Fetched, Partition
 from proxy.seams import FeedChunk
 
@@ -107,7 +107,7 @@ class Cursor:
             events = self._from_ring(max_events) if is_in_ring else await self._from_log(max_events)
             if events:
                 return events
-            if self._place is not None:
+            if is_in_ring and self._place is not None:
                 await self._arrival()
 
     def _tell_lost(self) -> None:
@@ -236,17 +236,26 @@ class Cursor:
     # ---- in the log
 
     async def _from_log(self, max_events: int) -> Sequence[FeedEvent]:
-        """One step through the log; may be empty, and may find that something was lost (`_lost`)."""
+        """One step through the log; may be empty, and may find that something was lost (`_lost`).
+
+        While it waited for a reader the ring may have come so far: then nothing is read.
+        """
         try:
             return self._own(await self._read_log(max_events))
         except KafkaAway:
             await asyncio.sleep(RETRY_S)
+        except Overloaded:
+            if not self.is_in_ring:
+                raise
         return ()
 
     async def _read_log(self, max_events: int) -> Sequence[Fetched]:
         generation = self._source.ring.generation
         try:
             async with self._catch_up.borrow(self) as reader:
+                if self.is_in_ring:
+                    reader.owner = None
+                    return ()
                 records = await self._step(reader, max_events)
                 reader.owner = self
                 self._scanned = {p: reader.tail.position(p) or 0 for p in self._layout.partitions}

@@ -146,6 +146,20 @@ async def test_a_client_that_cannot_keep_up_falls_out_of_the_ring_and_misses_not
         assert await next_offsets(cursor, 40) == list(range(40))
 
 
+async def test_a_client_that_waits_for_a_reader_goes_on_in_the_ring_once_that_has_come_so_far(log: ScriptedLog) -> None:
+    log.append(A0, 5)
+    async with feeding(log) as feed:
+        events = await next_events(await feed.cursor(None, start="earliest"), 5)
+    async with feeding(log, readers=1, is_stuck=True) as feed:
+        cursor = await feed.cursor(events[2].position, start="latest")
+        async with feed._catch_up.borrow("another"):
+            following = asyncio.create_task(cursor.next(10))
+            await asyncio.sleep(0.1)
+            for tail in log.tails:
+                tail.is_stuck = False
+            assert [event.record.offset for event in await following] == [3, 4]
+
+
 async def test_a_client_that_falls_out_again_begins_where_it_was_in_the_ring(log: ScriptedLog) -> None:
     log.append(A0, 20)
     async with feeding(log, ring=4) as feed:
