@@ -19,7 +19,7 @@ ADAPTS_EVERY_S = 1.0
 class Pace:
     """Says of each refusal how long its connection rests."""
 
-    share: float = 1 / 20  # refusals for each request served
+    share: float = 1 / 50  # refusals for each request served
     least_per_s: float = 100  # of refusals, however little is served
     at_once: int = 100  # that need no rest, after a while without any
     longest_s: float = 5.0
