@@ -3,11 +3,11 @@
 | request | front | service | engine |
 |---|---|---|---|
 | POST, a record | `http/produce` | `produce/submitter`, `produce/queue` | `kafka/producer` |
-| GET for a group, and its acks | `http/group`, `http/ack` | `consume/group` | `kafka/member` |
-| a peer's, about a group | `peers/network` | `consume/sharing` | |
-| GET without a group | `http/feed` | `consume/feed` | `kafka/tail` |
+| GET for a group, and its acks | `http/group`, `http/ack` | `consume/groups/group` | `kafka/member` |
+| a peer's, about a group | `peers/network` | `consume/peering/sharing` | |
+| GET without a group | `http/feed` | `consume/feeds/feed` | `kafka/tail` |
 | an operator's | `admin/app` | `Bridge`, `status` | `kafka/topics` |
-| the same, about a group | `admin/groups` | `groups`, `consume/control`, `consume/graves` | `kafka/marks` |
+| the same, about a group | `admin/groups` | `groups`, `consume/groups/control`, `consume/dead/graves` | `kafka/marks` |
 """
 
 import asyncio
@@ -21,10 +21,10 @@ from proxy.admin.app import admin_app
 from proxy.admin.operations import Dependency, GroupState, RouteState
 from proxy.config.mistake import ConfigMistakes
 from proxy.config.model import RESTART_NEEDED, Config, Peer
-from proxy.consume.catchup import CatchUp
-from proxy.consume.feed import Feed
-from proxy.consume.graves import Graves
-from proxy.consume.group import GroupSession
+from proxy.consume.dead.graves import Graves
+from proxy.consume.feeds.catchup import CatchUp
+from proxy.consume.feeds.feed import Feed
+from proxy.consume.groups.group import GroupSession
 from proxy.consume.readers import Readers
 from proxy.consume.token import Signer
 from proxy.endpoints import FeedKey, GroupKey, Services, all_topics, feed_keys, group_keys, key_hashes

@@ -6,15 +6,15 @@ from dataclasses import dataclass
 
 from proxy.admin.operations import GroupState, LetterState, MemberState, PartitionState
 from proxy.admin.problem import NoDeadLetters, NoGroup
-from proxy.consume import handout
-from proxy.consume.control import Moved, Seen
+from proxy.consume.dead.graves import Graves, Replay
+from proxy.consume.dead.letter import Letter
 from proxy.consume.envelope import shown_bytes, shown_value
-from proxy.consume.graves import Graves, Replay
-from proxy.consume.group import GroupSession
-from proxy.consume.letter import Letter
+from proxy.consume.groups import handout
+from proxy.consume.groups.control import Moved, Seen
+from proxy.consume.groups.group import GroupSession
+from proxy.consume.groups.whence import Whence
+from proxy.consume.partition.terms import Reason
 from proxy.consume.readers import Readers
-from proxy.consume.terms import Reason
-from proxy.consume.whence import Whence
 from proxy.endpoints import GroupKey
 from proxy.observe.metrics import Sample
 from proxy.record import Partition

@@ -244,7 +244,7 @@ class PeerCaller(Protocol):
 
 
 class PeerService(Protocol):
-    """What hears peers, for one group (`consume/sharing.py`)."""
+    """What hears peers, for one group (`consume/peering/sharing.py`)."""
 
     def told(self, caller: PeerCaller, message: Any) -> None: ...
     async def asked(self, message: Any) -> Any: ...
@@ -346,7 +346,7 @@ class AckOutcome:
 
 
 class GroupStream(Protocol):
-    """One stream of a group (`consume/stream.py`). Close it when its connection has gone."""
+    """One stream of a group (`consume/groups/stream.py`). Close it when its connection has gone."""
 
     @property
     def is_open(self) -> bool:
@@ -371,7 +371,7 @@ class GroupStream(Protocol):
 
 
 class GroupReader(Protocol):
-    """Reading for one group (`consume/group.py`)."""
+    """Reading for one group (`consume/groups/group.py`)."""
 
     async def poll(self, *, max_records: int, wait_s: float) -> Handout | None:
         """Up to so many records, leased; None when nothing came in time. First come, first served.
@@ -433,7 +433,7 @@ class FeedEvent(Protocol):
         ...
 
     verdicts: Any
-    """For filters (`consume/sieve.py`): what they found out about it; None at first."""
+    """For filters (`consume/feeds/sieve.py`): what they found out about it; None at first."""
 
     @property
     def position(self) -> str:
@@ -504,7 +504,7 @@ class FeedCursor(Protocol):
 
 
 class FeedReader(Protocol):
-    """Reading without a group, for the routes with one set of topics (`consume/feed.py`)."""
+    """Reading without a group, for the routes with one set of topics (`consume/feeds/feed.py`)."""
 
     async def read(
         self,

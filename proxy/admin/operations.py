@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from proxy.config.model import Config
-from proxy.consume.control import Moved
-from proxy.consume.graves import Replay
-from proxy.consume.whence import Whence
+from proxy.consume.dead.graves import Replay
+from proxy.consume.groups.control import Moved
+from proxy.consume.groups.whence import Whence
 from proxy.observe.metrics import Snapshot
 from proxy.record import Partition
 
@@ -106,7 +106,7 @@ class GroupControl(Protocol):
     """What an operator does to one group. All raise NotNow and its kin if nothing was done."""
 
     async def seek(self, whence: Whence, *, topic: str | None, partition: int | None) -> Sequence[Moved]:
-        """See `Control.seek` (`consume/control.py`)."""
+        """See `Control.seek` (`consume/groups/control.py`)."""
         ...
 
     async def skip(self, partition: Partition, offset: int) -> bool:
@@ -118,7 +118,7 @@ class GroupControl(Protocol):
         ...
 
     async def replay(self, ids: Sequence[str] | None) -> Replay:
-        """Send these back, or all that were not yet. Raises NoDeadLetters; see `Graves` (`consume/graves.py`)."""
+        """Send these back, or all that were not yet. Raises NoDeadLetters; see `Graves` (`consume/dead/graves.py`)."""
         ...
 
 

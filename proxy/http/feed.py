@@ -15,7 +15,7 @@ import orjson
 
 from proxy.clock import Deadline
 from proxy.consume.envelope import bare, envelope
-from proxy.consume.sieve import Sieve
+from proxy.consume.feeds.sieve import Sieve
 from proxy.errors import Draining, Gone
 from proxy.http.audience import Audience
 from proxy.http.consume import NDJSON, NO_STORE, SSE, STREAM_HEADERS, VARY, Ask

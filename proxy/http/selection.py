@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from proxy.config.model import Consume
 from proxy.config.moment import read_moment
-from proxy.consume.sieve import Sieve, Sieves
+from proxy.consume.feeds.sieve import Sieve, Sieves
 from proxy.errors import Malformed
 from proxy.http.consume import Ask
 from proxy.http.exchange import Exchange

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from proxy.consume.progress import MAX_CHARS, decode
+from proxy.consume.partition.progress import MAX_CHARS, decode
 from tests.bridge import StartBridge
 from tests.e2e.configuration import config, consume
 from tests.e2e.conftest import StartWork

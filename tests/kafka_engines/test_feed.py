@@ -10,9 +10,9 @@ import pytest
 from aiokafka import TopicPartition
 from aiokafka.admin import NewPartitions, RecordsToDelete
 
-from proxy.consume.catchup import CatchUp
-from proxy.consume.cursor import Cursor
-from proxy.consume.feed import Feed
+from proxy.consume.feeds.catchup import CatchUp
+from proxy.consume.feeds.cursor import Cursor
+from proxy.consume.feeds.feed import Feed
 from proxy.consume.token import Signer
 from proxy.errors import Gone
 from proxy.kafka.tail import Tail

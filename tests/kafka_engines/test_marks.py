@@ -6,7 +6,7 @@ import pytest
 from aiokafka.errors import KafkaError
 
 from proxy.clock import Deadline
-from proxy.consume.progress import MAX_CHARS
+from proxy.consume.partition.progress import MAX_CHARS
 from proxy.errors import KafkaAway
 from proxy.kafka.marks import Marks
 from proxy.kafka.member import Member

@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from proxy.consume.control import Seen
-from proxy.consume.handout import GroupState, PartitionState
+from proxy.consume.groups.control import Seen
+from proxy.consume.groups.handout import GroupState, PartitionState
 from proxy.groups import group_samples, group_state
 from proxy.observe.catalogue import BY_NAME, Kind
 from proxy.observe.metrics import Metrics

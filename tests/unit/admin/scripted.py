@@ -8,9 +8,9 @@ from proxy.admin.operations import Dependency, GroupState, LetterState, RouteSta
 from proxy.admin.problem import NoGroup
 from proxy.config.mistake import ConfigMistakes
 from proxy.config.model import Config
-from proxy.consume.control import Moved
-from proxy.consume.graves import Replay
-from proxy.consume.whence import Whence
+from proxy.consume.dead.graves import Replay
+from proxy.consume.groups.control import Moved
+from proxy.consume.groups.whence import Whence
 from proxy.errors import ProxyError
 from proxy.observe.metrics import Metrics, Snapshot
 from proxy.record import Partition

@@ -4,9 +4,9 @@ import orjson
 import pytest
 
 from proxy.admin.operations import LetterState
-from proxy.consume.control import Moved
-from proxy.consume.graves import Replay
-from proxy.consume.whence import Whence
+from proxy.consume.dead.graves import Replay
+from proxy.consume.groups.control import Moved
+from proxy.consume.groups.whence import Whence
 from proxy.errors import FieldInvalid
 from proxy.record import Partition
 from tests.unit.admin.scripted import ScriptedGroup, ScriptedOperations

@@ -7,7 +7,7 @@ import asyncio
 import selectors
 from typing import Any
 
-from proxy.consume.books import Now
+from proxy.consume.partition.books import Now
 
 START_S, START_MS = 1_000.0, 1_700_000_000_000
 

@@ -6,8 +6,8 @@ from typing import Any, cast
 
 import pytest
 
-from proxy.consume.position import Layout, Mark
-from proxy.consume.ring import Chunk, Ring
+from proxy.consume.feeds.position import Layout, Mark
+from proxy.consume.feeds.ring import Chunk, Ring
 from proxy.consume.token import Signer
 from proxy.http.audience import Audience
 from proxy.http.exchange import Connection, Piece

@@ -1,0 +1,1 @@
+"""A group: its owner side, its readers and streams, commits, control."""

@@ -1,0 +1,1 @@
+"""Records lent to, and borrowed from, the owners at other workers."""
