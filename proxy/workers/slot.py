@@ -15,6 +15,8 @@ from proxy.workers.channel import Start
 from proxy.workers.child import Child, WorkerSilent
 from proxy.workers.restarts import Restarts
 
+HUNG_AFTER_LOOKS = 15  # about half a minute, for a worker whose loop is blocked: no answer comes within a second
+
 log = logs.logger("workers")
 
 _numbers = itertools.count()  # of processes
@@ -88,14 +90,32 @@ class Slot:
             self._sock.close()
             self.child.signal(number)
 
-    async def look(self) -> None:
-        """Note what the worker has counted up to now, if it answers."""
+    async def look(self) -> bool:
+        """Note what the worker has counted up to now. False: it serves, and does not answer."""
         child = self.child
-        if child and child.served:
-            with contextlib.suppress(WorkerSilent):
-                snapshot = await child.counts()
-                if child is self.child and child.answers:
-                    self._totals.note(child.number, snapshot)
+        if child is None or not child.served:
+            return True
+        try:
+            snapshot = await child.counts()
+        except WorkerSilent:
+            return child is not self.child
+        if child is self.child and child.answers:
+            self._totals.note(child.number, snapshot)
+        return True
+
+    async def watch(self, every_s: float) -> None:
+        """Look again and again, for ever; end a worker that has been silent for too long, so that another comes.
+
+        Looks are counted, not seconds: a machine that slept has not slept for its workers alone.
+        """
+        silent = 0
+        while True:
+            silent = 0 if await self.look() else silent + 1
+            if silent >= HUNG_AFTER_LOOKS and self.child:
+                log.error("worker_hangs", worker=self.worker, process=str(self.child.pid), looks=silent)
+                self.child.signal(signal.SIGKILL)
+                silent = 0
+            await asyncio.sleep(every_s)
 
     async def _start(self) -> Child:
         path = str(self._directory / f"worker-{self.worker}.sock")

@@ -1,4 +1,4 @@
-"""Watches the workers: opens their sockets, starts them, starts anew the ones that die, and drains them.
+"""Watches the workers: opens their sockets, starts them, starts anew the ones that die or hang, and drains them.
 
 It serves no client itself and knows nothing of Kafka. The admin port is its own (`admin.py`); every second it takes
 down what each worker has counted, so that little is missing of one that is killed. SIGTERM and SIGINT go to all
@@ -81,7 +81,7 @@ class Supervisor:
             serving = asyncio.create_task(server.serve([self._admin]))
             keeping = [asyncio.create_task(slot.keep()) for slot in self._slots]
             asking = asyncio.create_task(self._stop.requested.wait())
-            looking = [asyncio.create_task(self._keep_looking(slot)) for slot in self._slots]
+            looking = [asyncio.create_task(slot.watch(LOOK_EVERY_S)) for slot in self._slots]
             beside = [asking, asyncio.create_task(self._announce()), *looking]
             await asyncio.wait([asking, *keeping], return_when=asyncio.FIRST_COMPLETED)
             code = await self._drain(keeping)
@@ -121,11 +121,6 @@ class Supervisor:
         return [slot.child for slot in self._slots if slot.child and slot.child.serving]
 
     # ---- counting
-
-    async def _keep_looking(self, slot: Slot) -> None:
-        while True:
-            await slot.look()
-            await asyncio.sleep(LOOK_EVERY_S)
 
     async def snapshot(self) -> Snapshot:
         """See `Fleet`. A worker that hangs costs a second, and its gauges."""

@@ -255,6 +255,22 @@ async def test_a_worker_that_hangs_holds_up_neither_the_metrics_nor_readiness(
     assert await metric(running, "stepbridge_requests_total", **WRITTEN) == 40
 
 
+@pytest.mark.long
+async def test_a_worker_that_goes_on_hanging_is_ended_and_another_takes_its_place(
+    bridge: StartBridge, kafka: Kafka, name: str
+) -> None:
+    await kafka.create_topic(name)
+    running = await bridge(config(kafka, produce("POST /w", name)), workers=2)
+    frozen = running.workers[0]
+    os.kill(frozen, signal.SIGSTOP)
+    await until(lambda: _changed(running, 0, frozen), within_s=60)
+    assert '"event":"worker_hangs"' in running.log
+    await until(lambda: is_up(running, 2), within_s=10)
+    assert await metric(running, "stepbridge_worker_restarts_total") == 1
+    workers, statuses = await asked(running, "/w")
+    assert (len(workers), statuses) == (2, {201})
+
+
 # ---- all stop
 
 
