@@ -202,6 +202,49 @@ class PeerAway(NotNow):
         self.is_sent = is_sent
 
 
+# ---- the service behind a route: whether it may have acted is what decides about a repeat
+
+
+class UpstreamError(ProxyError):
+    """An upstream did not answer as it should. `may_have_acted`: the request, or part of it, was sent."""
+
+    may_have_acted: ClassVar[bool] = True
+    status, code, title = 502, "upstream_failed", "The service behind this route failed"
+
+
+class UpstreamFailed(UpstreamError):
+    """It broke off, or what it sent is no HTTP answer."""
+
+
+class UpstreamTimeout(UpstreamError):
+    status, code, title = 504, "upstream_timeout", "The service behind this route did not answer in time"
+
+
+class UpstreamAway(UpstreamError, NotNow):
+    """None of its addresses could be connected to: nothing was sent."""
+
+    may_have_acted = False
+    status, code, title = 503, "upstream_unavailable", "The service behind this route cannot be reached"
+
+
+class CircuitOpen(UpstreamAway):
+    """It failed so often that it is left alone for a while."""
+
+    code, title = "upstream_circuit_open", "The service behind this route is left alone after failures"
+
+
+class UpstreamBusy(UpstreamAway):
+    """All connections to it are in use, and none became free in time, or too many wait already."""
+
+    code, title = "upstream_busy", "All connections to the service behind this route are in use"
+
+
+class NotPassedOn(ProxyError):
+    """What a bridge of requests and answers cannot carry: CONNECT, TRACE, upgrades such as WebSocket."""
+
+    status, code, title = 501, "not_passed_on", "This kind of request is not passed on"
+
+
 # ---- unknown: it may be written, even later
 
 
