@@ -33,6 +33,7 @@ from proxy.http.bounds import Bounds
 from proxy.http.dispatch import Dispatcher
 from proxy.http.protocol import Policy
 from proxy.http.upkeep import Ends
+from proxy.http.watched import Watching
 from proxy.kafka.connection import KafkaSettings
 from proxy.kafka.marks import Marks
 from proxy.kafka.member import Member
@@ -41,8 +42,10 @@ from proxy.kafka.producer import Producer
 from proxy.kafka.tail import Tail
 from proxy.kafka.topics import Topics
 from proxy.observe import logs
+from proxy.observe.access import Accesses
 from proxy.observe.loop import watch_loop
 from proxy.observe.metrics import Metrics, Sample, Snapshot
+from proxy.observe.tracing import Tracers
 from proxy.peers.network import Network
 from proxy.produce.submitter import ProduceQueues
 from proxy.routes.table import RouteTable
@@ -88,6 +91,8 @@ class Bridge:
         self._graves = Graves(self._topics, lambda: Tail(self._settings), Marks(self._settings), self._queues)
         self._groups: Readers[GroupKey, GroupSession] = await enter(Readers(self._new_session, GroupSession.close))
         self._feeds: Readers[FeedKey, Feed] = await enter(Readers(self._new_feed, close=None))
+        self._watching = Watching(await enter(Tracers()), await enter(Accesses()))
+        self.http.on_unmatched = self._watching.unmatched
         drain: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._services = Services(
             metrics=self.metrics,
@@ -97,6 +102,7 @@ class Bridge:
             bounds=Bounds(config),
             ends=Ends(drain),
             drain=drain,
+            watching=self._watching,
         )
         self.http.table = self._services.table(config)
         self.metrics.add_source(self._samples)
@@ -179,6 +185,7 @@ class Bridge:
         yield Sample("stepbridge_kafka_up", {}, self._topics.state().reachable)
         yield Sample("stepbridge_producers_replaced_total", {}, self._producer.replaced)
         yield from self._services.bounds.samples()
+        yield from self._watching.samples()
         yield from status.produce_samples(self._queues)
         yield from group_samples(session.state() for session in self._groups)
         if self._network is not None:

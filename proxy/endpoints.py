@@ -26,10 +26,12 @@ from proxy.http.ndjson import NdjsonEndpoint
 from proxy.http.produce import ProduceEndpoint
 from proxy.http.selection import Selection
 from proxy.http.upkeep import Ends, Upkeep
+from proxy.http.watched import Watching
 from proxy.limits.gate import Gate
 from proxy.observe.metrics import Metrics, RouteMetrics
 from proxy.routes.recipe import RecordRecipe
 from proxy.routes.table import RouteTable
+from proxy.routes.traced import TracedRecipe
 from proxy.seams import Start, Submitter
 
 COMMIT_INTERVAL_S = 1.0  # `commit: interval`
@@ -97,6 +99,7 @@ class Services:
     bounds: Bounds
     ends: Ends
     drain: "asyncio.Future[None]"
+    watching: Watching
     sieves: Sieves = field(default_factory=Sieves)
     zstd_uploads: Gate = field(default_factory=lambda: Gate(MAX_ZSTD_UPLOADS, 0, "streams of zstd", "zstd_uploads"))
 
@@ -104,6 +107,7 @@ class Services:
         """Every route of the file. Readers that are new to it are started."""
         self.bounds.follow(config)
         self.ends.follow(config)
+        self.watching.follow(config.observe)
         entries = [entry for route in config.routes for entry in self._entries(route, config)]
         return RouteTable.build([*entries, *self._preflights(config)])
 
@@ -113,7 +117,7 @@ class Services:
         for method, path, handle in self._handlers(route, config, metrics):
             limited = self.bounds.limited(route, handle)
             shared = CorsEndpoint(limited, CorsPolicy.of(route.cors)) if route.cors else limited
-            yield method, path, Endpoint(route.name, shared, metrics)
+            yield method, path, Endpoint(route.name, self.watching.watched(route, shared), metrics)
 
     def _preflights(self, config: Config) -> Iterator[tuple[str, str, Endpoint]]:
         """OPTIONS on each path that other origins may call: one for all routes that have it."""
@@ -138,7 +142,7 @@ class Services:
 
     def _produce(self, route: Route, produce: Produce, config: Config, metrics: RouteMetrics) -> ProduceEndpoint:
         limits = config.limits
-        recipe = RecordRecipe.compile(route)
+        recipe = (TracedRecipe if self.watching.traces else RecordRecipe).compile(route)
         max_body_bytes = route.limits.max_body_bytes or limits.max_body_bytes
         timeout_s = produce.timeout_ms / 1000
         gate = self.bounds.gate_of(route)

@@ -7,6 +7,7 @@ from typing import Any
 from proxy.config.cors_rules import CORS_RULES
 from proxy.config.mistake import Fault
 from proxy.config.model import Admin, Consume, Limits, RouteLimits, Server
+from proxy.config.observe_rules import OBSERVE_RULES
 from proxy.config.outline import RouteOutline, mapping, routes, section
 from proxy.config.peer_rules import PEER_RULES
 from proxy.config.rate_rules import rates_make_sense
@@ -118,5 +119,6 @@ FILE_RULES = (
     routes_do_not_collide,
     groups_agree,
     *CORS_RULES,
+    *OBSERVE_RULES,
     *PEER_RULES,
 )

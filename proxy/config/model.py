@@ -20,6 +20,7 @@ from proxy.config.values import (
     Address,
     AnswerHeader,
     Bytes,
+    CollectorUrl,
     Count,
     DelayMs,
     EventName,
@@ -37,7 +38,9 @@ from proxy.config.values import (
     RouteText,
     Secrets,
     Servers,
+    ServiceName,
     SessionTimeoutMs,
+    Share,
     StartText,
     Status,
     Template,
@@ -167,12 +170,33 @@ class Drain(Section):
     )
 
 
+class Tracing(Section):
+    endpoint: CollectorUrl = Field(
+        description="OpenTelemetry collector that takes OTLP over HTTP; without a path /v1/traces."
+    )
+    sample: Share = Field(
+        default="1%", description="Share of the traces that begin here; a request that brings a trace decides itself."
+    )
+    service_name: ServiceName = Field(default="stepbridge", description="The service's name in its spans.")
+
+
+class AccessLog(Section):
+    sample: Share = Field(default="1%", description="Share of the requests that get a line.")
+    slow_ms: Milliseconds = Field(
+        default=1_000, description="Those that took so long get one too, and those that went wrong."
+    )
+
+
 class Observe(Section):
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="The least that is logged: debug, info, warning or error."
     )
     log_format: Literal["auto", "json", "text"] = Field(
         default="auto", description="auto: text on a terminal, else JSON. Also json, text."
+    )
+    access_log: AccessLog | None = Field(default=None, description="Lines of requests; without it there are none.")
+    tracing: Tracing | None = Field(
+        default=None, description="Spans to an OpenTelemetry collector; needs `pip install stepbridge[tracing]`."
     )
 
 
@@ -366,7 +390,7 @@ class Config(Section):
     )
     limits: Limits = Field(default=Limits(), description="Bounds for all routes together.")
     drain: Drain = Field(default=Drain(), description="How the bridge stops.")
-    observe: Observe = Field(default=Observe(), description="Logs.")
+    observe: Observe = Field(default=Observe(), description="Logs and traces.")
     routes: tuple[Route, ...] = Field(min_length=1, description="What each method and path does.")
 
     def reloaded(self, new: "Config") -> "Config":

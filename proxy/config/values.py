@@ -2,6 +2,7 @@
 
 import re
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
@@ -10,6 +11,7 @@ from proxy.config.later import NOT_IN_THIS_VERSION
 from proxy.config.moment import read_moment
 from proxy.config.pattern import Pattern
 from proxy.config.rate import parse_rate
+from proxy.config.share import parse_share
 
 _SERVERS_OWN = ("connection", "content-length", "date", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade")
 _EVENTS_TAKEN = ("message", "open", "error", "gap", "end")  # by browsers, and by us
@@ -56,6 +58,12 @@ def _number_as_text(value: Any) -> Any:
 
 def _one_or_more(value: Any) -> Any:
     return value if isinstance(value, (list, tuple)) else [value]
+
+
+def _service_name(value: str) -> str:
+    if not value.isprintable() or not 1 <= len(value.strip()) <= 100:
+        raise ValueError("is no name of a service: write 1 to 100 printable characters")
+    return value.strip()
 
 
 def _media_type(value: str) -> str:
@@ -121,6 +129,20 @@ def _rate(value: str) -> str:
     return " ".join(value.split())
 
 
+def _share(value: str) -> str:
+    parse_share(value)
+    return "".join(value.split())
+
+
+def _collector(value: str) -> str:
+    where = urlsplit(value)
+    if where.scheme not in ("http", "https") or not where.hostname or where.query or where.fragment:
+        raise ValueError(f"{value!r} is no address of a collector: write for example http://collector:4318/v1/traces")
+    if where.username is not None:
+        raise ValueError("holds a user or password: give the collector's token in OTEL_EXPORTER_OTLP_HEADERS")
+    return value if where.path.strip("/") else f"{value.rstrip('/')}/v1/traces"
+
+
 def _value(value: Any) -> Any:
     if value not in (None, "{body}"):
         raise ValueError(f"a value template is {NOT_IN_THIS_VERSION}: write null (a tombstone), or leave it out")
@@ -159,6 +181,9 @@ FilterTests = Annotated[
     ),
 ]
 RateText = Annotated[str, AfterValidator(_rate)]
+Share = Annotated[str, AfterValidator(_share)]
+ServiceName = Annotated[str, AfterValidator(_service_name)]
+CollectorUrl = Annotated[str, AfterValidator(_collector)]
 Template = str
 NumericTemplate = Annotated[Template, BeforeValidator(_number_as_text, json_schema_input_type=int | str)]
 Value = Annotated[Literal["{body}"] | None, BeforeValidator(_value)]

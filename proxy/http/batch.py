@@ -48,7 +48,7 @@ class BatchEndpoint(ProduceEndpoint):
         self.recipe.admit(request)
         self.metrics.in_flight += 1
         try:
-            outcomes = await self._write(request, request.fields)
+            outcomes = await self._write(request, request.fields, exchange.request_id)
         finally:
             self.metrics.in_flight -= 1
         items = b",".join([item(index, outcome) for index, outcome in enumerate(outcomes)])
@@ -56,7 +56,7 @@ class BatchEndpoint(ProduceEndpoint):
         failed = any(isinstance(outcome, ProxyError) for outcome in outcomes)
         await exchange.answer_json(207 if failed else 201, body)
 
-    async def _write(self, request: Request, fields: list[Any]) -> Sequence[Outcome]:
+    async def _write(self, request: Request, fields: list[Any], request_id: str) -> Sequence[Outcome]:
         if not fields:
             raise EmptyBatch("The array is empty: a batch has one record at least.")
         if len(fields) > MAX_ITEMS:
@@ -72,7 +72,7 @@ class BatchEndpoint(ProduceEndpoint):
             items: Sequence[Request | ProxyError] = list(map(request.item, sources[window], fields[window]))
             if not deadline.remaining_s():
                 items = [NotWritten(_TOO_LATE)] * len(items)
-            outcomes += await self.many.write(items, deadline)
+            outcomes += await self.many.write(items, deadline, request_id)
         return outcomes
 
 

@@ -37,6 +37,7 @@ class Dispatcher:
         self._unmatched = metrics.route(NO_ROUTE)
         self._seldom = Seldom()
         self._pace = pace or Pace()
+        self.on_unmatched: Callable[[Exchange, ProxyError], object] = _ignore
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = Exchange(scope, receive, send)
@@ -57,8 +58,10 @@ class Dispatcher:
             await self._refuse(exchange, ProxyError("The bridge failed; its log has the reason."), name)
 
     async def _refuse(self, exchange: Exchange, error: ProxyError, name: str) -> None:
+        if name == NO_ROUTE:
+            self.on_unmatched(exchange, error)
         if isinstance(error, NotNow) and error.limit:
-            self._note(error, name, exchange.metrics)
+            self._note(error, name, exchange)
             self._hold_off(exchange, error)
         if not exchange.status:
             await exchange.refuse(error)
@@ -72,8 +75,13 @@ class Dispatcher:
             exchange.connection.rest(rest_s)
             error.retry_after_s = max(error.retry_after_s or 0, ceil(rest_s))
 
-    def _note(self, error: NotNow, name: str, metrics: RouteMetrics | None) -> None:
-        if metrics is not None:
-            metrics.limited(error.limit)
+    def _note(self, error: NotNow, name: str, exchange: Exchange) -> None:
+        if exchange.metrics is not None:
+            exchange.metrics.limited(error.limit)
         if self._seldom(f"{name} {error.limit}"):
-            log.warning("limit_reached", route=name, limit=error.limit, detail=error.detail)
+            request_id = exchange.request_id
+            log.warning("limit_reached", route=name, limit=error.limit, request_id=request_id, detail=error.detail)
+
+
+def _ignore(exchange: Exchange, error: ProxyError) -> None:
+    """Nobody asked."""

@@ -104,6 +104,11 @@ class Exchange:
         """The header of that (lower-case) name; of several the last."""
         return self._by_name.get(name)
 
+    def replace_headers(self, headers: Headers) -> None:
+        """What the request brought is this from now on, for everybody."""
+        self.headers = headers
+        self._by_name = dict(headers)
+
     async def body(self, limit_bytes: int, gate: Gate) -> bytes:
         """The whole body. While it arrives the gate counts its bytes; once it is here, whoever goes on with it does.
 

@@ -68,7 +68,9 @@ class ItemWriter:
     metrics: RouteMetrics
     timeout_s: float
 
-    async def write(self, items: Sequence[Request | ProxyError], deadline: Deadline) -> Sequence[Outcome]:
+    async def write(
+        self, items: Sequence[Request | ProxyError], deadline: Deadline, request_id: str
+    ) -> Sequence[Outcome]:
         """An outcome for each, in their order. What could not even be read comes, and goes, as its error.
 
         Cancelled, it takes out what still waits; the rest may be written.
@@ -78,7 +80,7 @@ class ItemWriter:
         records: list[Record] = []
         for place, item in enumerate(items):
             try:
-                records.append(self._record(item))
+                records.append(self._record(item, request_id))
             except ProxyError as error:
                 errors[place] = error
         submitted = await self.submitter.submit_many(records, deadline) if records else ()
@@ -86,7 +88,7 @@ class ItemWriter:
         self._count(items, outcomes, now_s() - began_s)
         return outcomes
 
-    def _record(self, item: Request | ProxyError) -> Record:
+    def _record(self, item: Request | ProxyError, request_id: str) -> Record:
         if isinstance(item, ProxyError):
             raise item
         _ = item.fields  # whether or not anybody looks into it, what comes as one of many is JSON
@@ -95,7 +97,7 @@ class ItemWriter:
         except ProxyError:
             raise
         except Exception as exc:
-            log.error("item_failed", exc=exc)
+            log.error("item_failed", request_id=request_id, exc=exc)
             raise ProxyError("The bridge failed; its log has the reason. The record was not written.") from exc
 
     def _count(self, items: Sequence[Request | ProxyError], outcomes: Sequence[Outcome], seconds: float) -> None:

@@ -62,11 +62,15 @@ class LimitedEndpoint:
             _hold(asked, now)
             for limit, who in asked:
                 if not limit.meters.count(who, now) and self._seldom(limit.name):
-                    log.warning("client_not_counted", route=self._route, limit=limit.name, clients=len(limit.meters))
+                    self._warn(limit, exchange)
         finally:
             standings = b", ".join([limit.standing(who, now) for limit, who in asked])
             exchange.more_headers = [*exchange.more_headers, self._policy, (b"ratelimit", standings)]
         await self._inner(exchange)
+
+    def _warn(self, limit: Limit, exchange: Exchange) -> None:
+        clients, request_id = len(limit.meters), exchange.request_id
+        log.warning("client_not_counted", route=self._route, limit=limit.name, clients=clients, request_id=request_id)
 
 
 def _hold(asked: Sequence[tuple[Limit, Hashable]], now: float) -> None:

@@ -134,12 +134,12 @@ class Upload:
 
     async def _outcomes(self, lines: Sequence[Line]) -> Sequence[Outcome]:
         many = self._route.many
-        deadline = Deadline.after(many.timeout_s)
+        deadline, request_id = Deadline.after(many.timeout_s), self._exchange.request_id
         try:
             with self._route.gate.entered():
-                return await many.write([self._item(line) for line in lines], deadline)
+                return await many.write([self._item(line) for line in lines], deadline, request_id)
         except Overloaded as error:  # raised by the gate only: nothing of these lines was written
-            return await many.write([error] * len(lines), deadline)
+            return await many.write([error] * len(lines), deadline, request_id)
 
     def _item(self, line: Line) -> Request | ProxyError:
         return line if isinstance(line, ProxyError) else self._head.item(line)

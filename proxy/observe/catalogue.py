@@ -204,6 +204,20 @@ FAMILIES = (
         "How late a timer of the event loop fires, measured twice a second.",
         "seconds",
     ),
+    # logs and traces, where they are asked for
+    Family(
+        "stepbridge_access_lines_total",
+        Kind.COUNTER,
+        ("outcome",),
+        "Lines of the access log: `written`, or `dropped` since too many came at once.",
+    ),
+    Family(
+        "stepbridge_spans_total",
+        Kind.COUNTER,
+        ("outcome",),
+        "Spans of sampled requests: `exported`, `failed` (the collector did not take them), or `dropped` since too "
+        "many waited.",
+    ),
     Family(
         "stepbridge_build_info",
         Kind.INFO,

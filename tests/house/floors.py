@@ -24,6 +24,7 @@ LIBRARIES: dict[str, tuple[str, ...]] = {  # the only places that import them
     "aiohttp": ("upstream", "demo"),
     "aiokafka": ("kafka",),
     "confluent_kafka": ("demo",),
+    "opentelemetry": ("observe",),
     "ormsgpack": ("peers",),
     "prometheus_client": ("observe",),
     "starlette": tuple(sorted(FLOORS[4] | FLOORS[5])),

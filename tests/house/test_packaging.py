@@ -17,7 +17,13 @@ from tests.house.floors import imports
 CHECKOUT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]
 LOCKS = {path.stem: path.read_text() for path in (CHECKOUT / "requirements").glob("*.txt")}
-MODULE_OF = {"backports-zstd": "backports", "pyyaml": "yaml"}  # where the two names differ
+MODULE_OF = {  # where the two names differ
+    "backports-zstd": "backports",
+    "opentelemetry-exporter-otlp-proto-http": "opentelemetry",
+    "opentelemetry-sdk": "opentelemetry",
+    "pyjwt": "jwt",
+    "pyyaml": "yaml",
+}
 FOR_OTHERS = {"cramjam"}  # aiokafka imports it
 SINCE_3_14 = {"compression"}  # in the standard library
 

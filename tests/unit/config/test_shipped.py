@@ -16,6 +16,7 @@ from proxy.config.document import read_document
 from proxy.config.load import load
 from proxy.config.mistake import Path as KeyPath
 from proxy.config.model import (
+    AccessLog,
     Admin,
     Config,
     Consume,
@@ -32,6 +33,7 @@ from proxy.config.model import (
     RouteLimits,
     Server,
     Topics,
+    Tracing,
 )
 from proxy.config.schema import editor_schema, editor_schema_text
 
@@ -52,6 +54,8 @@ SECTIONS: dict[KeyPath, type[BaseModel]] = {
     ("limits", "rate"): Rates,
     ("drain",): Drain,
     ("observe",): Observe,
+    ("observe", "access_log"): AccessLog,
+    ("observe", "tracing"): Tracing,
     (*ROUTE_0, "produce"): Produce,
     (*ROUTE_0, "response"): Response,
     (*ROUTE_0, "limits"): RouteLimits,

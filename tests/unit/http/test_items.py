@@ -85,7 +85,7 @@ async def test_a_fault_of_ours_in_one_item_is_its_own() -> None:
     assert produce is not None
     writer = ItemWriter(Faulty(produce, RecordRecipe.compile(route()).reply), submitter, Metrics().route("r"), 5.0)
     items = [request().item(body) for body in (b"1", b"2", b"3")]
-    outcomes = await writer.write(items, Deadline.after(5))
+    outcomes = await writer.write(items, Deadline.after(5), "r-1")
     assert submitter.values == [b"1", b"3"]
     assert [getattr(outcome, "status", 201) for outcome in outcomes] == [201, 500, 201]
     assert worth_retrying(outcomes) == []

@@ -166,3 +166,9 @@ def test_the_memory_of_repeats_is_bounded() -> None:
         repeats.filter(line(message))
     assert not repeats.filter(line("three"))
     assert repeats.filter(line("one"))  # forgotten, so it passes again
+
+
+def test_the_same_warning_of_two_requests_is_the_same_warning() -> None:
+    repeats = logs.Repeats(clock=Clock())
+    assert repeats.filter(line("answer_broken_off", route="orders", request_id="a-1"))
+    assert not repeats.filter(line("answer_broken_off", route="orders", request_id="a-2"))
