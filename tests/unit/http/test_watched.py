@@ -10,6 +10,7 @@ from proxy.config.model import Config, Route
 from proxy.errors import NotNow, OutcomeUnknown, Unprocessable
 from proxy.http.dispatch import Dispatcher, Endpoint, Handler
 from proxy.http.exchange import Exchange
+from proxy.http.passthrough import request_headers
 from proxy.http.watched import LoggedEndpoint, TracedEndpoint, Watching
 from proxy.observe.access import Accesses
 from proxy.observe.metrics import Metrics
@@ -102,6 +103,22 @@ async def test_within_a_traced_request_its_parent_is_our_span() -> None:
     (span,) = bridge.spans
     assert span.place.parent_id == 0x00F067AA0BA902B7
     assert seen == [f"00-4bf92f3577b34da6a3ce929d0e0e4736-{span.place.span_id:016x}-01".encode()] * 2
+
+
+async def test_an_upstream_is_told_of_our_span_as_its_parent() -> None:
+    passed_on: list[tuple[bytes, bytes]] = []
+
+    async def handle(exchange: Exchange) -> None:
+        passed_on.extend(request_headers(exchange))
+        await created(exchange)
+
+    bridge = Watched(handle, **TRACED)
+    async with bridge.client() as client:
+        client.send(post(f"traceparent: {PARENT}", "tracestate: rojo=1"))
+        await client.answer()
+    told = [value for name, value in passed_on if name == b"traceparent"]
+    assert told == [f"00-4bf92f3577b34da6a3ce929d0e0e4736-{bridge.spans[0].place.span_id:016x}-01".encode()]
+    assert dict(passed_on)[b"tracestate"] == b"rojo=1"
 
 
 async def test_a_span_says_what_became_of_the_request_and_nothing_its_client_wrote() -> None:
