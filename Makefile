@@ -39,7 +39,7 @@ TEST := $(PY) -m pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-re
 test: kafka-tools $(DEV) kafka-jars  ## all tests but the long ones, on a real Kafka that it gets and starts (7 minutes)
 	@exec $(TEST) $(ARGS)
 
-test-all: kafka-tools $(DEV) kafka-jars  ## all tests; fails if one could not run for want of a tool (40 minutes)
+test-all: kafka-tools $(DEV) kafka-jars deploy-tools  ## all tests; fails if one could not run for want of a tool (40 minutes)
 	@exec $(TEST) --all $(ARGS)
 
 check: $(DEV)  ## format, lint, types, and who may import whom
@@ -87,7 +87,7 @@ clean:  ## all that was made or fetched
 
 # ---- set-up: each stamp is newer than what it was made from, so a second run is instant
 
-.PHONY: python kafka-tools kafka-jars
+.PHONY: python kafka-tools kafka-jars deploy-tools
 python:
 	@if [ -z "$(PYTHON)" ]; then
 	  echo "Python 3.11 or newer, with venv, was not found. Install it (Debian: apt-get install python3 python3-venv)," >&2
@@ -118,3 +118,7 @@ kafka-tools: python
 kafka-jars: $(DEV)
 	@$(PY) -m tests.kafka.jars
 	$(PY) -m tests.kafka.classes
+
+# Helm and promtool, which Go builds in three minutes each: `make test` takes them if they are there.
+deploy-tools: $(DEV)
+	@$(PY) -m tests.deploy.binaries

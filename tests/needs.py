@@ -18,6 +18,8 @@ from typing import Any
 
 import pytest
 
+from tests.deploy.binaries import HELM, PROMTOOL
+
 NOT_RUN = pytest.StashKey[Counter[str]]()
 OWN_BROKER_FIXTURES = {"own_kafka", "cluster"}  # whoever asks for these needs "own-broker"
 
@@ -36,9 +38,10 @@ TOOLS: dict[str, tuple[Callable[[], bool], str]] = {  # name: (is it there?, wha
     "curl": (_found("curl"), "install curl (Debian: apt-get install curl)"),
     "docker": (_docker_answers, "install Docker and start its engine"),
     "go": (_found("go"), "install Go 1.22 or newer (Debian: apt-get install golang-go)"),
-    "helm": (_found("helm"), "install Helm 3"),
+    "helm": (HELM.is_there, "`make deploy-tools` builds it with Go 1.26"),
     "jdk": (_found("javac"), "install a JDK, 11 or newer (Debian: apt-get install openjdk-17-jdk-headless)"),
     "nginx": (_found("nginx"), "install nginx (Debian: apt-get install nginx-light)"),
+    "promtool": (PROMTOOL.is_there, "`make deploy-tools` builds it with Go 1.26"),
     "own-broker": (lambda: "KAFKA_BOOTSTRAP_SERVERS" not in os.environ, "unset KAFKA_BOOTSTRAP_SERVERS"),
 }
 
