@@ -20,7 +20,7 @@ from proxy import status
 from proxy.admin.app import admin_app
 from proxy.admin.operations import Dependency, GroupState, RouteState
 from proxy.config.mistake import ConfigMistakes
-from proxy.config.model import RESTART_NEEDED, Config, Peer
+from proxy.config.model import RESTART_NEEDED, Config, LogLevel, Peer
 from proxy.consume.dead.graves import Graves
 from proxy.consume.feeds.catchup import CatchUp
 from proxy.consume.feeds.feed import Feed
@@ -156,6 +156,11 @@ class Bridge:
         changed = list(changes(old, new))
         log.info("reloaded", changes=len(changed))
         return changed
+
+    def log_from(self, level: LogLevel) -> None:
+        """See `Operations.log_from`."""
+        self._config = self._config.logging_from(level)
+        logs.configure(self._config.observe.log_format, level)
 
     # ---- what the admin side sees (`Operations`)
 

@@ -17,6 +17,7 @@ from proxy.admin.answer import answer
 from proxy.admin.groups import group_routes
 from proxy.admin.guard import Guard
 from proxy.admin.index import CONTENT_SECURITY_POLICY, index_page
+from proxy.admin.loglevel import log_level_route
 from proxy.admin.openapi import openapi
 from proxy.admin.operations import Operations
 from proxy.admin.problem import BadConfiguration, NotReady, failed, not_served, refused
@@ -39,6 +40,7 @@ def admin_app(operations: Operations) -> Starlette:
             Route("/admin/routes", endpoints.routes),
             *group_routes(operations),
             Route("/admin/reload", endpoints.reload, methods=["POST"]),
+            log_level_route(operations),
         ],
         middleware=[Middleware(Guard)],
         exception_handlers={ProxyError: refused, HTTPException: not_served, Exception: failed},

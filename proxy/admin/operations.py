@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from proxy.config.model import Config
+from proxy.config.model import Config, LogLevel
 from proxy.consume.dead.graves import Replay
 from proxy.consume.groups.control import Moved
 from proxy.consume.groups.whence import Whence
@@ -156,4 +156,8 @@ class Operations(Protocol):
 
         Raises ConfigMistakes, and then everything stays as it is.
         """
+        ...
+
+    def log_from(self, level: LogLevel) -> None:
+        """Log what is of this level or above, until the next reload."""
         ...

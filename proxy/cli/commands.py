@@ -118,6 +118,22 @@ def reload(admin: AdminUrl = DEFAULT_ADMIN) -> None:
     raise typer.Exit(reload_bridge(admin))
 
 
+@app.command("log-level", epilog=EXIT_CODES)
+def log_level(
+    level: Annotated[
+        str | None, typer.Argument(metavar="[debug|info|warning|error]", help="Log from this level on.")
+    ] = None,
+    admin: AdminUrl = DEFAULT_ADMIN,
+) -> None:
+    """Show from which level on a running bridge logs, or change it.
+
+    All its workers follow. A reload puts the file's in force again.
+    """
+    from proxy.cli.remote import show_log_level
+
+    raise typer.Exit(show_log_level(admin, level))
+
+
 @app.command(epilog=EXIT_CODES)
 def demo(
     check: Annotated[bool, typer.Option("--check", help="Play it once without a screen, and judge it.")] = False,

@@ -5,6 +5,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlencode
 
 import orjson
 import typer
@@ -27,6 +28,14 @@ def reload_bridge(admin: str) -> int:
         return MISTAKES
     changed = member(admin, "changed", status, document)
     typer.echo("\n".join(changed) or "nothing changed")
+    return OK
+
+
+def show_log_level(admin: str, level: str | None) -> int:
+    """Print from which level on the bridge logs, after it was changed to `level` if there is one."""
+    what, method = ("log-level", "GET") if level is None else (f"log-level?{urlencode({'level': level})}", "POST")
+    status, document = ask(admin, what, method)
+    typer.echo(member(admin, "level", status, document, str))
     return OK
 
 

@@ -49,6 +49,8 @@ from proxy.config.values import (
     Workers,
 )
 
+LogLevel = Literal["debug", "info", "warning", "error"]
+
 
 class Section(BaseModel):
     """A mapping of the file: no other keys than these, and never changed once read."""
@@ -188,9 +190,7 @@ class AccessLog(Section):
 
 
 class Observe(Section):
-    log_level: Literal["debug", "info", "warning", "error"] = Field(
-        default="info", description="The least that is logged: debug, info, warning or error."
-    )
+    log_level: LogLevel = Field(default="info", description="The least that is logged: debug, info, warning or error.")
     log_format: Literal["auto", "json", "text"] = Field(
         default="auto", description="auto: text on a terminal, else JSON. Also json, text."
     )
@@ -392,6 +392,10 @@ class Config(Section):
     drain: Drain = Field(default=Drain(), description="How the bridge stops.")
     observe: Observe = Field(default=Observe(), description="Logs and traces.")
     routes: tuple[Route, ...] = Field(min_length=1, description="What each method and path does.")
+
+    def logging_from(self, level: LogLevel) -> "Config":
+        """The same, but for its log's level."""
+        return self.model_copy(update={"observe": self.observe.model_copy(update={"log_level": level})})
 
     def reloaded(self, new: "Config") -> "Config":
         """What is in force in a bridge that was started with this and is told `new`: RESTART_NEEDED stays as it was."""

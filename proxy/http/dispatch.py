@@ -64,6 +64,7 @@ class Dispatcher:
             self._note(error, name, exchange)
             self._hold_off(exchange, error)
         if not exchange.status:
+            log.debug("refused", route=name, request_id=exchange.request_id, status=error.status, code=error.code)
             await exchange.refuse(error)
             return
         # The answer had begun: it can only be broken off, which uvicorn does with an answer left incomplete.

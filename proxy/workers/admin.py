@@ -13,11 +13,12 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from proxy.admin.guard import Guard
+from proxy.admin.loglevel import log_level_route
 from proxy.admin.operations import RouteState
 from proxy.admin.problem import BadConfiguration, NotReady, failed, not_served, refused
 from proxy.admin.states import route_states
 from proxy.config.mistake import ConfigMistakes
-from proxy.config.model import Config
+from proxy.config.model import Config, LogLevel
 from proxy.errors import ProxyError
 from proxy.observe.exposition import render
 from proxy.observe.metrics import Snapshot
@@ -50,6 +51,10 @@ class Fleet(Protocol):
         """See `Operations.reload`; in all workers or, if the file has mistakes, in none."""
         ...
 
+    def log_from(self, level: LogLevel) -> None:
+        """See `Operations.log_from`; in this process and in all workers."""
+        ...
+
 
 def admin_app(fleet: Fleet) -> Starlette:
     """The ASGI application for the admin port."""
@@ -61,6 +66,7 @@ def admin_app(fleet: Fleet) -> Starlette:
             Route("/metrics", endpoints.metrics),
             Route("/admin/routes", endpoints.routes),
             Route("/admin/reload", endpoints.reload, methods=["POST"]),
+            log_level_route(fleet),
             Route("/{path:path}", endpoints.forward, methods=METHODS),
         ],
         middleware=[Middleware(Guard)],

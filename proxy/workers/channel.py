@@ -10,7 +10,7 @@ import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from proxy.config.model import Config
+from proxy.config.model import Config, LogLevel
 from proxy.observe.metrics import Snapshot
 
 _LENGTH_BYTES = 4
@@ -39,6 +39,13 @@ class Reload:
 @dataclass(frozen=True, slots=True)
 class Count:
     """Answered with Counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class LogFrom:
+    """Log what is of this level or above. Not answered."""
+
+    level: LogLevel
 
 
 # ---- from the worker

@@ -10,9 +10,9 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 from proxy.clock import now_s
-from proxy.config.model import Config
+from proxy.config.model import Config, LogLevel
 from proxy.observe.metrics import Snapshot
-from proxy.workers.channel import Channel, Count, Counted, Reload, Reloaded, Serving, Start
+from proxy.workers.channel import Channel, Count, Counted, LogFrom, Reload, Reloaded, Serving, Start
 
 COUNTS_WITHIN_S = 1.0
 RELOADS_WITHIN_S = 5.0
@@ -116,6 +116,11 @@ class Child:
         self._reloads.append(answer)
         async with _patience(RELOADS_WITHIN_S):
             return await asyncio.shield(answer)
+
+    def log_from(self, level: LogLevel) -> None:
+        """Have it log from this level on. Harmless once it has ended: its successor begins with what is in force."""
+        if not self._receiving.done():
+            self._channel.send(LogFrom(level))
 
     def _asked(self, question: object) -> "asyncio.Future[Any]":
         """Send a question; where its answer will be. Raises WorkerSilent if nobody is there."""

@@ -19,7 +19,7 @@ from typing import Any
 import uvloop
 
 from proxy.config.mistake import ConfigMistakes
-from proxy.config.model import Config
+from proxy.config.model import Config, LogLevel
 from proxy.http.protocol import Policy
 from proxy.observe import logs
 from proxy.observe.metrics import Snapshot
@@ -161,6 +161,14 @@ class Supervisor:
         with contextlib.suppress(WorkerSilent):
             return await slot.child.reload(new) if slot.child else ()
         return None
+
+    def log_from(self, level: LogLevel) -> None:
+        """See `Fleet`."""
+        self._config = self._config.logging_from(level)  # first, as above
+        logs.configure(self._config.observe.log_format, level)
+        for slot in self._slots:
+            if slot.child:
+                slot.child.log_from(level)
 
     def _reload_soon(self) -> None:
         """Reload, from a signal's handler: mistakes are in the log."""

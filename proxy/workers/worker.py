@@ -20,7 +20,7 @@ from proxy.observe import logs
 from proxy.observe.usage import usage
 from proxy.process import serve_until_stopped
 from proxy.server import Stop
-from proxy.workers.channel import Channel, Count, Counted, Reload, Reloaded, Serving, Start
+from proxy.workers.channel import Channel, Count, Counted, LogFrom, Reload, Reloaded, Serving, Start
 
 CHANNEL_FD = 0
 
@@ -81,6 +81,8 @@ class _Worker:
         elif isinstance(message, Reload):
             self._config = message.config
             self._channel.send(Reloaded(await self.bridge.reload()))
+        elif isinstance(message, LogFrom):
+            self.bridge.log_from(message.level)
 
     def _in_force(self) -> Config:
         return self._config

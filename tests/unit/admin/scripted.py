@@ -7,7 +7,7 @@ from typing import Any
 from proxy.admin.operations import Dependency, GroupState, LetterState, RouteState
 from proxy.admin.problem import NoGroup
 from proxy.config.mistake import ConfigMistakes
-from proxy.config.model import Config
+from proxy.config.model import Config, LogLevel
 from proxy.consume.dead.graves import Replay
 from proxy.consume.groups.control import Moved
 from proxy.consume.groups.whence import Whence
@@ -69,6 +69,9 @@ class ScriptedOperations:
         if isinstance(self.next_reload, ConfigMistakes):
             raise self.next_reload
         return self.next_reload
+
+    def log_from(self, level: LogLevel) -> None:
+        self.configuration = self.configuration.logging_from(level)
 
 
 @dataclass

@@ -153,3 +153,15 @@ def test_an_address_that_is_none_is_no_traceback(run: Run, address: str) -> None
     code, _, err = run("routes", "--admin", address)
     assert code == 1
     assert err.startswith("stepbridge: ")
+
+
+def test_the_logs_level_is_shown_and_changed(run: Run, admin: str, operations: ScriptedOperations) -> None:
+    assert run("log-level", "--admin", admin) == (0, "info\n", "")
+    assert run("log-level", "debug", "--admin", admin) == (0, "debug\n", "")
+    assert operations.config().observe.log_level == "debug"
+
+
+def test_what_is_no_level_is_told_with_those_that_are(run: Run, admin: str) -> None:
+    code, _, err = run("log-level", "loud", "--admin", admin)
+    assert code == 1
+    assert "`level` must be one of debug, info, warning, error" in err
