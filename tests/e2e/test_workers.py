@@ -317,8 +317,12 @@ async def test_a_second_signal_ends_all_at_once(
     began_s = time.monotonic()
     running.signal(second)
     assert await running.ended() == 128 + second
+
+    async def are_gone() -> bool:  # they were killed, which a busy machine takes its time for
+        return not any(map(runs, running.workers.values()))
+
+    await until(are_gone, within_s=2)
     assert time.monotonic() - began_s < 2
-    assert not any(map(runs, running.workers.values()))
 
 
 async def _is_draining(running: Bridge) -> bool:

@@ -26,22 +26,29 @@ Configuration:
 
 
 PORTS = range(10_000, 32_000)  # below those that systems give to connections: nobody gets one of these by chance
+_SHARE = len(PORTS) // 8  # of each process that runs tests at the same time
+_drawn: set[int] = set()
 
 
 def free_port() -> int:
-    """A loopback port that nobody has now, drawn: tests that run at the same time do not draw the same."""
+    """A loopback port that nobody has now, and that no test of this run is given again: not while its owner restarts."""
+    first = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % 8 * _SHARE
     while True:
-        port = secrets.choice(PORTS)
+        port = secrets.choice(PORTS[first : first + _SHARE])
         with socket.socket() as listener, contextlib.suppress(OSError):
             listener.bind(("127.0.0.1", port))
-            return port
+            if port not in _drawn:
+                _drawn.add(port)
+                return port
 
 
 def free_ports(count: int) -> int:
     """The first of so many loopback ports in a row that nobody has now."""
     while True:
         first = free_port()
-        if all(map(_is_free, range(first, first + count))):
+        others = range(first + 1, first + count)
+        if _drawn.isdisjoint(others) and all(map(_is_free, others)):
+            _drawn.update(others)
             return first
 
 
