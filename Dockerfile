@@ -1,6 +1,7 @@
 # The same steps as the Makefile's: a virtual environment, packages by hash from the lock, the wheel of this checkout.
 #
 #   docker build -t stepbridge .
+#   docker build -t stepbridge --build-arg LOCK=tracing .    # with what `observe.tracing` needs
 #   docker run --read-only --tmpfs /tmp -p 8080:8080 -e KAFKA_BOOTSTRAP_SERVERS=kafka:9092 stepbridge
 #
 # /etc/stepbridge/stepbridge.yaml is an example: mount your own over it. In a container the bridge listens on 0.0.0.0,
@@ -9,9 +10,10 @@
 FROM python:3.11.14-slim-bookworm AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 WORKDIR /src
-COPY requirements/run.txt requirements/build.txt requirements/
+ARG LOCK=run
+COPY requirements/run.txt requirements/tracing.txt requirements/build.txt requirements/
 RUN python -m venv /opt/stepbridge \
- && /opt/stepbridge/bin/python -m pip install --require-hashes -r requirements/run.txt
+ && /opt/stepbridge/bin/python -m pip install --require-hashes -r requirements/${LOCK}.txt
 RUN python -m venv /opt/build \
  && /opt/build/bin/python -m pip install --require-hashes -r requirements/build.txt
 COPY pyproject.toml README.md LICENSE ./

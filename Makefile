@@ -78,8 +78,9 @@ lock: $(DEV)  ## choose versions anew, within pyproject.toml's bounds
 	lock() { echo "Locking requirements/$$1"; ../$(LOCK) "$${@:2}" -o "$$1"; }
 	lock run.txt ../pyproject.toml
 	lock embedded.txt ../pyproject.toml --extra embedded -c run.txt
+	lock tracing.txt ../pyproject.toml --extra tracing -c run.txt
 	lock build.txt build.in -c embedded.txt
-	lock dev.txt ../pyproject.toml --extra embedded --extra tracing build.in dev.in -c embedded.txt -c build.txt
+	lock dev.txt ../pyproject.toml --extra embedded --extra tracing build.in dev.in -c embedded.txt -c tracing.txt -c build.txt
 
 clean:  ## all that was made or fetched
 	rm -rf .venv .cache dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

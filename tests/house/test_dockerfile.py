@@ -25,7 +25,7 @@ def test_the_dockerfile_has_no_mistakes() -> None:
         ("python:3.11.14-slim-bookworm AS", "python:3-slim AS", "FROM python:3-slim AS build: name the full version"),
         ("COPY proxy proxy", "COPY proxi proxy", "COPY proxi: there is no such file"),
         ("COPY proxy proxy", "COPY tests tests", "COPY tests: .dockerignore leaves it out"),
-        ("--require-hashes -r requirements/run.txt", "-r requirements/run.txt", "install by hash"),
+        ("--require-hashes -r requirements/$", "-r requirements/$", "install by hash"),
         ("PIP_NO_CACHE_DIR=1", "API_TOKEN=1", "a secret would stay in the image"),
         ("USER 10001:10001", "USER stepbridge", "a number that is not root's"),
         ("USER 10001:10001\n", "", "USER root: a number that is not root's"),
@@ -35,6 +35,14 @@ def test_the_dockerfile_has_no_mistakes() -> None:
 def test_a_mistake_in_the_dockerfile_is_found(right: str, wrong: str, said: str) -> None:
     assert right in DOCKERFILE
     assert any(said in line for line in mistakes(DOCKERFILE.replace(right, wrong), CHECKOUT))
+
+
+def test_the_image_installs_the_lock_it_is_told_and_that_of_the_bridge_alone_by_default() -> None:
+    steps = stages(DOCKERFILE)[0]
+    assert any(step.word == "ARG" and step.rest == "LOCK=run" for step in steps)
+    assert any("-r requirements/${LOCK}.txt" in step.rest for step in steps)
+    copied = next(step.rest for step in steps if step.word == "COPY")
+    assert {"requirements/run.txt", "requirements/tracing.txt"} <= set(copied.split())
 
 
 def test_the_image_exposes_the_ports_that_the_configuration_has_by_default() -> None:

@@ -114,15 +114,16 @@ def test_every_library_that_is_imported_is_declared_and_the_other_way_round() ->
 
 
 def test_every_declared_library_is_locked_within_its_bounds() -> None:
+    locked = _locked("embedded") | _locked("tracing")
     for name, requirement in _declared().items():
-        assert _locked("embedded")[name] in requirement.specifier
+        assert locked[name] in requirement.specifier
     assert {canonicalize_name(Requirement(line).name) for line in PROJECT["dependencies"]} <= _locked("run").keys()
 
 
 def test_a_library_has_one_version_in_all_locks() -> None:
-    for smaller in ("run", "embedded", "build"):
+    for smaller in ("run", "embedded", "tracing", "build"):
         assert _locked(smaller).items() <= _locked("dev").items()
-    assert _locked("run").items() <= _locked("embedded").items()
+    assert _locked("run").items() <= _locked("embedded").items() & _locked("tracing").items()
 
 
 @pytest.mark.parametrize("lock", LOCKS)
