@@ -245,6 +245,16 @@ class NotPassedOn(ProxyError):
     status, code, title = 501, "not_passed_on", "This kind of request is not passed on"
 
 
+class StageChanging(NotNow):
+    code, title = "stage_changing", "The route is changing the stage of its migration"
+
+
+class StageUnknown(NotNow):
+    """The process has just started, and cannot read the control topic."""
+
+    code, title = "stage_unknown", "The stage of the route's migration is not known yet"
+
+
 # ---- unknown: it may be written, even later
 
 

@@ -311,6 +311,30 @@ class Submitter(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Missed:
+    """Records that the legacy service has not seen. `is_followed`: a replay is sending it the last of them by now."""
+
+    records: int
+    is_followed: bool = False
+
+
+class Figures(Protocol):
+    """The numbers by which a change of stage is judged (`migrate/`)."""
+
+    def shadowed(self, route: str) -> tuple[int, int]:
+        """Requests that this process has shadowed since its start, and those of them that made no valid record."""
+        ...
+
+    async def missed(self, route: str, deadline: Deadline, *, finish: bool) -> Missed:
+        """What a descent from `kafka` would leave behind, of all processes.
+
+        With `finish` all keys that would descend are held: where a replay follows, let it send the rest first, as far
+        as the deadline allows. Raises KafkaAway and its kin when it cannot be told.
+        """
+        ...
+
+
 class Delivery(NamedTuple):
     """A record on its way to a reader of a group."""
 

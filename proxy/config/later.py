@@ -9,11 +9,11 @@ NOT_IN_THIS_VERSION = "not in this version"
 
 _KEYS = {
     "": ("upstreams", "spool", "tls"),
-    "kafka": ("internal", "security"),
+    "kafka": ("security",),
     "server": ("tls",),
     "peer": ("tls",),
     "admin": ("tls",),
-    "routes.*": ("upstream", "migrate", "auth"),
+    "routes.*": ("upstream", "auth"),
     "routes.*.limits": ("streams",),
     "routes.*.response": ("spooled",),
 }

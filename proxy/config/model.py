@@ -14,8 +14,10 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from proxy.config.migration import Internal, Migrate
 from proxy.config.moment import read_moment
 from proxy.config.pattern import Pattern
+from proxy.config.section import Section
 from proxy.config.values import (
     Address,
     AnswerHeader,
@@ -52,12 +54,6 @@ from proxy.config.values import (
 LogLevel = Literal["debug", "info", "warning", "error"]
 
 
-class Section(BaseModel):
-    """A mapping of the file: no other keys than these, and never changed once read."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_by_alias=True, validate_by_name=True)
-
-
 def _as_its_name(schema: dict[str, Any]) -> None:
     """In the file a schema is only its name."""
     title = schema["title"]
@@ -83,6 +79,7 @@ class Kafka(Section):
         default=10_000,
         description="A group member not heard of for so long loses its partitions (brokers' minimum 6000).",
     )
+    internal: Internal = Field(default=Internal(), description="The bridge's own topics.")
 
 
 class Topics(Section):
@@ -332,6 +329,7 @@ class Route(Section):
     name: RouteName = Field(default="", description="Its id in metrics and logs.")
     produce: Produce | None = Field(default=None, description="Write each request as one record.")
     consume: Consume | None = Field(default=None, description="Read records: long poll, SSE or NDJSON.")
+    migrate: Migrate | None = Field(default=None, description="Move it from its upstream to Kafka, by stages, or back.")
     response: Response | None = Field(default=None, description="What clients get once the record is written.")
     limits: RouteLimits = Field(default=RouteLimits(), description="This route's own limits.")
     cors: Cors | None = Field(default=None, description="Which other origins' pages may call it; else none.")

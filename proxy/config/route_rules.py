@@ -7,6 +7,7 @@ from typing import Any
 
 from proxy.config.filter_rules import FILTER_RULES
 from proxy.config.media import FORM, NDJSON, is_json
+from proxy.config.migrate_rules import MIGRATE_RULES
 from proxy.config.mistake import Fault, Path
 from proxy.config.model import Route
 from proxy.config.outline import RouteOutline
@@ -222,4 +223,5 @@ ROUTE_RULES: tuple[Rule, ...] = (
     content_types_can_be_read,
     batches_can_come_in,
     *FILTER_RULES,
+    *MIGRATE_RULES,
 )
