@@ -235,6 +235,9 @@ def changes(old: Config, new: Config) -> Iterator[str]:
     for section in ("limits", "drain", "observe"):
         if getattr(old, section) != getattr(new, section):
             yield f"{section}: changed"
+    reloaded = old.reloaded(new)
     for section in RESTART_NEEDED:
-        if getattr(old, section) != getattr(new, section):
+        if getattr(old, section) != getattr(reloaded, section):
+            yield f"{section}: changed, in force for new connections"
+        if getattr(reloaded, section) != getattr(new, section):
             yield f"{section}: changed in the file, in force after a restart"

@@ -16,7 +16,8 @@ from proxy.app import Bridge
 from proxy.config.model import Config
 from proxy.http.protocol import Policy
 from proxy.observe import logs
-from proxy.server import Server, Stop, address
+from proxy.server import Server, Stop, address, renew, tls_context
+from proxy.tls import Exchangeable
 
 GC_THRESHOLD = 100_000  # collections of the young generation are a measurable share of a request otherwise
 
@@ -26,11 +27,20 @@ log = logs.logger("server")
 async def run_alone(config: Config, reread: Callable[[], Config], public: socket.socket, admin: socket.socket) -> int:
     """The whole bridge in this process. Returns the exit code: 1 if requests had to be cut off."""
     policy = Policy()
+    tls = tls_context(config.server.tls), tls_context(config.admin.tls)
+
+    def renewed() -> Config:
+        new = reread()
+        renew(tls[0], new.server.tls)
+        renew(tls[1], new.admin.tls)
+        return new
 
     def announce() -> None:
-        log.info("listening", http=address(public), admin=address(admin), routes=len(config.routes))
+        http, control = address(public, tls[0]), address(admin, tls[1])
+        log.info("listening", http=http, admin=control, routes=len(config.routes))
 
-    return await serve_until_stopped(Bridge(config, reread, policy), policy, public, admin, Stop(), announce)
+    bridge = Bridge(config, renewed, policy)
+    return await serve_until_stopped(bridge, policy, public, admin, Stop(), announce, tls)
 
 
 async def serve_until_stopped(
@@ -40,13 +50,14 @@ async def serve_until_stopped(
     admin: socket.socket,
     stop: Stop,
     announce: Callable[[], object],
+    tls: tuple[Exchangeable | None, Exchangeable | None] = (None, None),
 ) -> int:
     """Open the bridge, serve, `announce` it, and drain when `stop` says so. Returns the exit code.
 
-    `policy` is the public listener's, which the bridge follows too.
+    `policy` is the public listener's, which the bridge follows too; `tls` is of both listeners.
     """
     policy.follow(bridge.config().limits)
-    servers = Server(bridge.http, policy), Server(bridge.admin, Policy())
+    servers = Server(bridge.http, policy, tls[0]), Server(bridge.admin, Policy(), tls[1])
     with stop.listening(reload=bridge.reload_soon):
         async with bridge:
             tasks = [asyncio.create_task(s.serve([sock])) for s, sock in zip(servers, (public, admin), strict=True)]

@@ -5,17 +5,22 @@ import contextlib
 import os
 import signal
 import socket
+import ssl
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import uvicorn
 
+from proxy.config.tls import ListenerTls
 from proxy.http.protocol import Policy, protocol_class
 from proxy.observe import logs
+from proxy.tls import Exchangeable, reason, server_context
 
 KEEP_ALIVE_S = 75  # above the usual 60 s of load balancers, so that they close first
 BACKLOG = 4_096
 BACKLOG_S = 0.05  # for what the kernel has accepted and we have not
+HANDSHAKE_S = 10.0  # of TLS, from the first byte of a connection
+GOODBYE_S = 5.0  # and for the other side to close with us
 
 log = logs.logger("server")
 
@@ -23,7 +28,8 @@ log = logs.logger("server")
 class Server(uvicorn.Server):
     """Serves an ASGI application on sockets that are open already."""
 
-    def __init__(self, app: Any, policy: Policy) -> None:
+    def __init__(self, app: Any, policy: Policy, tls: Exchangeable | None = None) -> None:
+        """`tls` makes it HTTPS."""
         super().__init__(
             uvicorn.Config(
                 app,
@@ -39,6 +45,7 @@ class Server(uvicorn.Server):
             )
         )
         self.cut_off = 0
+        self._tls = tls
         self._serving = asyncio.Event()
 
     @contextlib.contextmanager
@@ -46,9 +53,25 @@ class Server(uvicorn.Server):
         yield  # ours: `Stop`
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
+        """As uvicorn's, which cannot say how long a handshake may last."""
+        loop = asyncio.get_running_loop()
+        self.servers = []
+        for sock in sockets or ():
+            listening = await loop.create_server(self._new_protocol, sock=sock, backlog=BACKLOG, **self._of_tls())
+            self.servers.append(listening)
+        self.started = True
         await self.on_tick(0)  # the Date header, from the first answer on
         self._serving.set()
+
+    def _new_protocol(self) -> asyncio.Protocol:
+        new: Any = self.config.http_protocol_class
+        protocol: asyncio.Protocol = new(config=self.config, server_state=self.server_state, app_state={})
+        return protocol
+
+    def _of_tls(self) -> dict[str, Any]:
+        if self._tls is None:
+            return {}
+        return {"ssl": self._tls, "ssl_handshake_timeout": HANDSHAKE_S, "ssl_shutdown_timeout": GOODBYE_S}
 
     async def serving(self) -> None:
         await self._serving.wait()
@@ -111,9 +134,36 @@ def listen_together(host: str, port: int, count: int) -> Sequence[socket.socket]
     return [_bound(host, port, socket.SO_REUSEPORT) for _ in range(count)]
 
 
-def address(sock: socket.socket) -> str:
+def address(sock: socket.socket, tls: object = None) -> str:
+    """As clients write it."""
+    scheme = "https" if tls else "http"
     host, port = sock.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+
+
+def tls_context(tls: ListenerTls | None) -> Exchangeable | None:
+    """What a listener's handshakes use; None: it has no TLS. Raises OSError, though the files were tried at load."""
+    return None if tls is None else Exchangeable(_context(tls))
+
+
+def renew(context: Exchangeable | None, tls: ListenerTls | None) -> None:
+    """New handshakes use the files as they are now. If those have just become unusable, they are as they were."""
+    if context is None or tls is None:
+        return
+    try:
+        context.current = _context(tls)
+    except OSError as exc:
+        log.error("certificate_not_renewed", certificate=tls.certificate, reason=reason(exc))
+
+
+def _context(tls: ListenerTls) -> ssl.SSLContext:
+    return server_context(
+        tls.certificate,
+        tls.key,
+        client_ca=tls.client_ca,
+        client_auth=tls.client_auth,
+        min_version=tls.min_version,
+    )
 
 
 def _bound(host: str, port: int, *options: int) -> socket.socket:

@@ -24,6 +24,7 @@ from typing import Protocol
 import httpx
 import pytest
 import pytest_asyncio
+import yaml
 
 from tests.kafka.node import free_port
 
@@ -49,11 +50,11 @@ class Bridge:
 
     @property
     def base_url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"{self._scheme('server')}://127.0.0.1:{self.port}"
 
     @property
     def admin_url(self) -> str:
-        return f"http://127.0.0.1:{self.admin_port}"
+        return f"{self._scheme('admin')}://127.0.0.1:{self.admin_port}"
 
     @property
     def pid(self) -> int:
@@ -67,6 +68,10 @@ class Bridge:
 
     def write_config(self, config: str) -> None:
         self.config_path.write_text(config)
+
+    def _scheme(self, section: str) -> str:
+        said = yaml.safe_load(self.config_path.read_text())
+        return "https" if isinstance(said, dict) and (said.get(section) or {}).get("tls") else "http"
 
     @property
     def workers(self) -> dict[int, int]:
@@ -88,7 +93,7 @@ class Bridge:
         Raises AssertionError, with the log, if it ends or takes longer.
         """
         until_s = time.monotonic() + within_s
-        async with httpx.AsyncClient(base_url=self.admin_url, timeout=2.0) as admin:
+        async with httpx.AsyncClient(base_url=self.admin_url, timeout=2.0, verify=False) as admin:
             while not await _answers_200(admin, "/readyz") or len(self.workers) < workers * (workers > 1):
                 assert self.returncode is None, f"the bridge ended with {self.returncode}:\n{self.log}"
                 assert time.monotonic() < until_s, f"the bridge was not ready within {within_s:g} s:\n{self.log}"

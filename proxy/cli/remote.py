@@ -1,9 +1,11 @@
 """Commands that talk to a running bridge, through its admin side."""
 
 import http.client
+import os
+import ssl
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlencode
 
@@ -12,8 +14,10 @@ import typer
 
 from proxy.cli.exits import MISTAKES, OK, CommandFailed
 from proxy.cli.tables import ARROWS, on_terminal, print_table
+from proxy.tls import client_context
 
 TIMEOUT_S = 10.0
+CA, CERTIFICATE, KEY = (f"STEPBRIDGE_ADMIN_{what}" for what in ("CA", "CERTIFICATE", "KEY"))  # environment: PEM files
 
 
 def show_routes(admin: str, *, as_json: bool) -> int:
@@ -55,8 +59,11 @@ def show(admin: str, what: str, as_json: bool, show: Callable[[list[Any]], None]
 def ask(admin: str, what: str, method: str) -> tuple[int, dict[str, Any]]:
     """Status and document of one request to the admin side. Raises CommandFailed if there is none."""
     url = (admin if "://" in admin else f"http://{admin}").rstrip("/") + f"/admin/{what}"
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # an operator's proxy does not know the way
     try:
+        opener = urllib.request.build_opener(
+            urllib.request.ProxyHandler({}),  # an operator's proxy does not know the way
+            urllib.request.HTTPSHandler(context=_tls(os.environ)),
+        )
         with opener.open(urllib.request.Request(url, method=method), timeout=TIMEOUT_S) as answer:
             return answer.status, _document(admin, answer.read())
     except urllib.error.HTTPError as exc:
@@ -64,9 +71,18 @@ def ask(admin: str, what: str, method: str) -> tuple[int, dict[str, Any]]:
             return exc.code, _document(admin, exc.read())
     except (OSError, http.client.HTTPException, ValueError) as exc:
         reason = exc.reason if isinstance(exc, urllib.error.URLError) else exc
-        raise CommandFailed(
-            f"no bridge answers at {url} ({reason}). Does it run, and is this its admin side (--admin URL)?"
-        ) from exc
+        raise CommandFailed(f"no bridge answers at {url} ({reason}). {_advice(reason)}") from exc
+
+
+def _tls(environ: Mapping[str, str]) -> ssl.SSLContext:
+    """What an admin side with TLS is believed by, and shown. Raises OSError."""
+    return client_context(ca=environ.get(CA), certificate=environ.get(CERTIFICATE), key=environ.get(KEY))
+
+
+def _advice(reason: object) -> str:
+    if isinstance(reason, ssl.SSLError):
+        return f"Who signed its certificate says {CA} (a PEM file), who you are {CERTIFICATE} and {KEY}."
+    return "Does it run, and is this its admin side (--admin URL)?"
 
 
 def _document(admin: str, body: bytes) -> dict[str, Any]:

@@ -10,9 +10,7 @@ NOT_IN_THIS_VERSION = "not in this version"
 _KEYS = {
     "": ("upstreams", "spool", "tls"),
     "kafka": ("security",),
-    "server": ("tls",),
     "peer": ("tls",),
-    "admin": ("tls",),
     "routes.*": ("upstream", "auth"),
     "routes.*.limits": ("streams",),
     "routes.*.response": ("spooled",),

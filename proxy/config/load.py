@@ -2,7 +2,7 @@
 
 The steps: read the text as YAML, fill in variables, read the schema files, validate the values, and ask the
 rules on what may stand together. Each adds its faults; a value that one step could not make out is not
-judged by the next. This is the one file of the room that reads anything.
+judged by the next. This file and `tls_files.py` are the only ones of the room that read anything.
 """
 
 import os
@@ -22,6 +22,7 @@ from proxy.config.mistake import ConfigMistakes, Fault, Mistake, Path, dotted
 from proxy.config.model import Config, SchemaFile
 from proxy.config.outline import routes
 from proxy.config.route_rules import ROUTE_RULES
+from proxy.config.tls_files import make_names_whole, try_files
 from proxy.config.words import explain
 
 Flags = Mapping[str, Mapping[str, object]]
@@ -40,6 +41,7 @@ def load(path: FilePath, environ: Mapping[str, str] = os.environ, flags: Flags =
     if isinstance(data, dict):
         data = _flagged(data, flags)
         _read_schemas(data, path.parent, unreadable)
+        data = make_names_whole(data, path.parent)
     config, faults = _validate(data)
     if isinstance(data, dict):
         faults += _break_rules(data)
@@ -88,6 +90,7 @@ def _validate(data: Any) -> tuple[Config | None, list[Fault]]:
 def _break_rules(data: dict[str, Any]) -> Iterator[Fault]:
     for file_rule in FILE_RULES:
         yield from file_rule(data)
+    yield from try_files(data)
     for route in routes(data):
         for route_rule in ROUTE_RULES:
             yield from route_rule(route)

@@ -18,6 +18,7 @@ from proxy.config.migration import Internal, Migrate
 from proxy.config.moment import read_moment
 from proxy.config.pattern import Pattern
 from proxy.config.section import Section
+from proxy.config.tls import ListenerTls
 from proxy.config.values import (
     Address,
     AnswerHeader,
@@ -94,6 +95,7 @@ class Server(Section):
     workers: Workers = Field(
         default=1, description="Processes that share the port; from two on, groups need `peer`. Limits hold for each."
     )
+    tls: ListenerTls | None = Field(default=None, description="HTTPS instead of plain HTTP.")
 
 
 class Peer(Section):
@@ -129,6 +131,7 @@ class Admin(Section):
         default="127.0.0.1", description="Address of the admin side; any other than loopback needs `auth`."
     )
     port: Port = Field(default=9090, description="Port of health, metrics and control; 0 takes a free one.")
+    tls: ListenerTls | None = Field(default=None, description="HTTPS instead of plain HTTP.")
 
 
 class Rates(Section):
@@ -396,8 +399,13 @@ class Config(Section):
         return self.model_copy(update={"observe": self.observe.model_copy(update={"log_level": level})})
 
     def reloaded(self, new: "Config") -> "Config":
-        """What is in force in a bridge that was started with this and is told `new`: RESTART_NEEDED stays as it was."""
-        return new.model_copy(update={section: getattr(self, section) for section in RESTART_NEEDED})
+        """What is in force in a bridge that was started with this and is told `new`: RESTART_NEEDED stays as it was,
+        but for the certificates of listeners that have some already."""
+        kept = {section: getattr(self, section) for section in RESTART_NEEDED}
+        for name, mine, its in (("server", self.server, new.server), ("admin", self.admin, new.admin)):
+            if mine.tls and its.tls:
+                kept[name] = mine.model_copy(update={"tls": its.tls})
+        return new.model_copy(update=kept)
 
 
 RESTART_NEEDED = ("kafka", "server", "admin", "peer", "secret", "topics")  # sections that a reload leaves alone

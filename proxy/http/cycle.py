@@ -17,6 +17,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCy
 from proxy.errors import ProxyError
 from proxy.http.exchange import Piece
 from proxy.http.problem import problem_answer
+from proxy.tls import ClientCertificate
 
 if TYPE_CHECKING:
     from proxy.http.protocol import BridgeProtocol
@@ -103,6 +104,10 @@ class Cycle(RequestResponseCycle):
             return False
         self.transport.write(piece.chunk if self.chunked_encoding else piece.data)
         return True
+
+    @property
+    def client_certificate(self) -> ClientCertificate | None:
+        return self._protocol.client_certificate
 
     def gone(self) -> asyncio.Future[None]:
         """Done when the client has gone (or this answer is complete and the connection closed). Do not cancel it."""

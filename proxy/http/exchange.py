@@ -13,6 +13,7 @@ from proxy.errors import Malformed, ProxyError, TooLarge
 from proxy.http.problem import problem_answer
 from proxy.limits.gate import Gate
 from proxy.observe.metrics import RouteMetrics
+from proxy.tls import ClientCertificate
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -42,6 +43,11 @@ class Piece:
 
 class Connection(Protocol):
     """What our protocol offers beyond ASGI (`http/cycle.py`)."""
+
+    @property
+    def client_certificate(self) -> ClientCertificate | None:
+        """Whom the client showed itself to be, verified; None without TLS, or where it showed nothing."""
+        ...
 
     def gone(self) -> asyncio.Future[None]: ...
     async def drained(self) -> bool: ...

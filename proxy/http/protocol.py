@@ -27,6 +27,7 @@ from proxy.errors import BodyTimeout, HeadersTooLarge, HeaderTimeout, Malformed,
 from proxy.http.cycle import Cycle
 from proxy.http.exchange import new_id
 from proxy.http.problem import problem_answer, render
+from proxy.tls import ClientCertificate
 
 FIRST_REQUEST_S = 1.0  # for a connection that is new when its listener closes
 LINGER_S = 2.0
@@ -75,11 +76,13 @@ class BridgeProtocol(HttpToolsProtocol):
         self._is_last: bool = False  # the next answer is the last
         self._lingered: int | None = None  # bytes discarded since the last answer, once that has begun
         self._lost: asyncio.Future[None] | None = None
+        self.client_certificate: ClientCertificate | None = None
 
     # ---- the connection
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self.client_certificate = ClientCertificate.read(transport.get_extra_info("peercert"))
         self._start_timer(self.policy.head_timeout_s, self._head_timed_out)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -106,10 +109,11 @@ class BridgeProtocol(HttpToolsProtocol):
 
     def finish(self, *, linger: bool) -> None:
         """Close after what was written; with `linger`, first discard what the client still sends, for a moment."""
-        if not linger or not self.transport.can_write_eof():
+        if not linger:
             self.transport.close()
             return
-        self.transport.write_eof()
+        if self.transport.can_write_eof():  # TLS cannot: its client has the answer's length
+            self.transport.write_eof()
         self._lingered = 0
         self.flow.resume_reading()
         self._start_timer(LINGER_S, self.transport.close)

@@ -24,7 +24,7 @@ from proxy.http.protocol import Policy
 from proxy.observe import logs
 from proxy.observe.metrics import Snapshot
 from proxy.observe.totals import Totals
-from proxy.server import Server, Stop, address, end_at_once, listen, listen_together
+from proxy.server import Server, Stop, address, end_at_once, listen, listen_together, renew, tls_context
 from proxy.workers.admin import admin_app
 from proxy.workers.child import Child, WorkerSilent
 from proxy.workers.slot import Slot
@@ -66,7 +66,8 @@ class Supervisor:
         self._reread = reread
         self._admin = admin
         self._directory = directory
-        self._http = address(sockets[0])
+        self._tls = tls_context(config.admin.tls)  # the public side's is each worker's own
+        self._http = address(sockets[0], config.server.tls)
         self._totals = Totals()
         self._slots = [Slot(i, sock, directory, self.config, self._totals) for i, sock in enumerate(sockets)]
         self._stop = Stop(self._end_at_once)
@@ -76,7 +77,7 @@ class Supervisor:
 
     async def run(self) -> int:
         """Until a signal, or until a worker cannot start. Returns the exit code."""
-        server = Server(admin_app(self), Policy())
+        server = Server(admin_app(self), Policy(), self._tls)
         with self._stop.listening(reload=self._reload_soon):
             serving = asyncio.create_task(server.serve([self._admin]))
             keeping = [asyncio.create_task(slot.keep()) for slot in self._slots]
@@ -93,7 +94,7 @@ class Supervisor:
     async def _announce(self) -> None:
         await asyncio.gather(*(slot.up.wait() for slot in self._slots))
         routes, workers = len(self._config.routes), len(self._slots)
-        log.info("listening", http=self._http, admin=address(self._admin), routes=routes, workers=workers)
+        log.info("listening", http=self._http, admin=address(self._admin, self._tls), routes=routes, workers=workers)
 
     async def _drain(self, keeping: Sequence[asyncio.Task[int]]) -> int:
         """Have all workers drain. Returns the exit code: 1 if one did not do so in time, or could not start."""
@@ -148,6 +149,7 @@ class Supervisor:
         """See `Fleet`. The file is read once, here, so that all workers have the same."""
         async with self._reloading:
             new = self._reread()
+            renew(self._tls, new.admin.tls)
             self._config = self._config.reloaded(new)  # first: a worker that starts now begins with it
             logs.configure(new.observe.log_format, new.observe.log_level)
             told = await asyncio.gather(*(self._reload_one(slot, new) for slot in self._slots))

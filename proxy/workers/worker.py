@@ -19,7 +19,7 @@ from proxy.http.protocol import Policy
 from proxy.observe import logs
 from proxy.observe.usage import usage
 from proxy.process import serve_until_stopped
-from proxy.server import Stop
+from proxy.server import Stop, renew, tls_context
 from proxy.workers.channel import Channel, Count, Counted, LogFrom, Reload, Reloaded, Serving, Start
 
 CHANNEL_FD = 0
@@ -47,7 +47,8 @@ async def _work(line: socket.socket) -> int:
     logs.configure(start.config.observe.log_format, start.config.observe.log_level)
     with socket.socket(fileno=start.socket_fd) as public, _listen_at(start.admin_path) as admin:
         worker = _Worker(channel, start)
-        return await serve_until_stopped(worker.bridge, worker.policy, public, admin, worker.stop, worker.announce)
+        tls = worker.tls, None  # the admin side's own is the supervisor's
+        return await serve_until_stopped(worker.bridge, worker.policy, public, admin, worker.stop, worker.announce, tls)
 
 
 class _Worker:
@@ -55,6 +56,7 @@ class _Worker:
 
     def __init__(self, channel: Channel, start: Start) -> None:
         self.policy = Policy()
+        self.tls = tls_context(start.config.server.tls)
         self.stop = Stop(on_second=lambda number: None)
         self.bridge = Bridge(start.config, self._in_force, self.policy, worker=start.worker)
         self.bridge.metrics.add_source(usage(start.worker))
@@ -80,6 +82,7 @@ class _Worker:
             self._channel.send(Counted(self.bridge.snapshot()))
         elif isinstance(message, Reload):
             self._config = message.config
+            renew(self.tls, message.config.server.tls)
             self._channel.send(Reloaded(await self.bridge.reload()))
         elif isinstance(message, LogFrom):
             self.bridge.log_from(message.level)

@@ -37,6 +37,7 @@ from proxy.config.model import (
     Tracing,
 )
 from proxy.config.schema import editor_schema, editor_schema_text
+from proxy.config.tls import ListenerTls
 
 CONFIG = Path(__file__).parents[3] / "config"
 SECRET = {"STEPBRIDGE_SECRET": "0123456789abcdef"}
@@ -49,7 +50,9 @@ SECTIONS: dict[KeyPath, type[BaseModel]] = {
     ("kafka",): Kafka,
     ("topics",): Topics,
     ("server",): Server,
+    ("server", "tls"): ListenerTls,
     ("admin",): Admin,
+    ("admin", "tls"): ListenerTls,
     ("peer",): Peer,
     ("limits",): Limits,
     ("limits", "rate"): Rates,
@@ -93,7 +96,7 @@ def default_in_words(field: FieldInfo) -> str:
     return f"Default: {str(default).lower() if isinstance(default, bool) else default}"
 
 
-REFERENCE = (CONFIG / "reference.yaml").read_text()
+REFERENCE = re.sub("^( *)#: ", r"\1", (CONFIG / "reference.yaml").read_text(), flags=re.MULTILINE)
 DOCUMENT = read_document(REFERENCE, "reference.yaml")
 FIELDS = dict(fields())
 
