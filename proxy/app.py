@@ -19,6 +19,7 @@ from secrets import token_urlsafe
 from proxy import status
 from proxy.admin.app import admin_app
 from proxy.admin.operations import Dependency, GroupState, RouteState
+from proxy.config.callers import Issuer
 from proxy.config.mistake import ConfigMistakes
 from proxy.config.model import RESTART_NEEDED, Config, LogLevel, Peer
 from proxy.consume.dead.graves import Graves
@@ -31,6 +32,8 @@ from proxy.endpoints import FeedKey, GroupKey, Services, all_topics, feed_keys, 
 from proxy.groups import Desk, group_samples, group_states
 from proxy.http.bounds import Bounds
 from proxy.http.dispatch import Dispatcher
+from proxy.http.doors import Doors
+from proxy.http.entrance import Entrance
 from proxy.http.protocol import Policy
 from proxy.http.upkeep import Ends
 from proxy.http.watched import Watching
@@ -50,6 +53,7 @@ from proxy.peers.network import Network
 from proxy.produce.submitter import ProduceQueues
 from proxy.routes.table import RouteTable
 from proxy.seams import GroupMember
+from proxy.upstream.jwks import Issuers, Source
 
 log = logs.logger("app")
 
@@ -88,6 +92,7 @@ class Bridge:
         self._stack.push_async_callback(self._queues.close)
         self._catch_up = await enter(CatchUp(lambda: Tail(self._settings)))
         self._network = await enter(network_of(config.peer, self._worker)) if config.peer else None
+        self._issuers = await enter(Issuers())
         self._graves = Graves(self._topics, lambda: Tail(self._settings), Marks(self._settings), self._queues)
         self._groups: Readers[GroupKey, GroupSession] = await enter(Readers(self._new_session, GroupSession.close))
         self._feeds: Readers[FeedKey, Feed] = await enter(Readers(self._new_feed, close=None))
@@ -102,6 +107,7 @@ class Bridge:
             bounds=Bounds(config),
             ends=Ends(drain),
             drain=drain,
+            doors=Doors(Entrance(lambda issuer: self._issuers.of(source_of(issuer)))),
             watching=self._watching,
         )
         self.http.table = self._services.table(config)
@@ -151,6 +157,7 @@ class Bridge:
         self._policy.follow(new.limits)
         logs.configure(new.observe.log_format, new.observe.log_level)
         self.http.table = self._services.table(new)
+        self._issuers.keep([source_of(issuer) for issuer in new.auth.jwt] if new.auth else [])
         self._keep(self._groups.keep(group_keys(new)))
         self._keep(self._feeds.keep(feed_keys(new)))
         changed = list(changes(old, new))
@@ -190,6 +197,8 @@ class Bridge:
         yield Sample("stepbridge_kafka_up", {}, self._topics.state().reachable)
         yield Sample("stepbridge_producers_replaced_total", {}, self._producer.replaced)
         yield from self._services.bounds.samples()
+        yield from self._services.doors.samples()
+        yield from self._issuers.samples()
         yield from self._watching.samples()
         yield from status.produce_samples(self._queues)
         yield from group_samples(session.state() for session in self._groups)
@@ -205,6 +214,11 @@ class Bridge:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def source_of(issuer: Issuer) -> Source:
+    """An issuer, as its keys are fetched."""
+    return Source(issuer.name, issuer.issuer, issuer.jwks_url, issuer.refresh_ms / 1000, issuer.stale_ms / 1000)
 
 
 def network_of(peer: Peer, worker: int) -> Network:
@@ -232,7 +246,7 @@ def changes(old: Config, new: Config) -> Iterator[str]:
     for name in sorted(before.keys() | after.keys()):
         if before.get(name) != after.get(name):
             yield f"route {name}: {'added' if name not in before else 'removed' if name not in after else 'changed'}"
-    for section in ("limits", "drain", "observe"):
+    for section in ("auth", "limits", "drain", "observe"):
         if getattr(old, section) != getattr(new, section):
             yield f"{section}: changed"
     reloaded = old.reloaded(new)

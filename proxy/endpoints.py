@@ -18,6 +18,7 @@ from proxy.http.bounds import Bounds
 from proxy.http.consume import ConsumeEndpoint, answer_closed
 from proxy.http.cors import CorsEndpoint, CorsPolicy, Preflight
 from proxy.http.dispatch import Endpoint, Handler
+from proxy.http.doors import Doors
 from proxy.http.encoding import MAX_ZSTD_UPLOADS
 from proxy.http.feed import FeedPoll, FeedStreaming
 from proxy.http.group import GroupPoll, GroupStreaming
@@ -100,6 +101,7 @@ class Services:
     ends: Ends
     drain: "asyncio.Future[None]"
     watching: Watching
+    doors: Doors
     sieves: Sieves = field(default_factory=Sieves)
     zstd_uploads: Gate = field(default_factory=lambda: Gate(MAX_ZSTD_UPLOADS, 0, "streams of zstd", "zstd_uploads"))
 
@@ -108,6 +110,7 @@ class Services:
         self.bounds.follow(config)
         self.ends.follow(config)
         self.watching.follow(config.observe)
+        self.doors.follow(config)
         entries = [entry for route in config.routes for entry in self._entries(route, config)]
         return RouteTable.build([*entries, *self._preflights(config)])
 
@@ -115,8 +118,8 @@ class Services:
         """(method, path, endpoint) of the route, and of its acks where it has them."""
         metrics = self.metrics.route(route.name)
         for method, path, handle in self._handlers(route, config, metrics):
-            limited = self.bounds.limited(route, handle)
-            shared = CorsEndpoint(limited, CorsPolicy.of(route.cors)) if route.cors else limited
+            guarded = self.doors.guarded(route, self.bounds.limited(route, handle))
+            shared = CorsEndpoint(guarded, CorsPolicy.of(route.cors)) if route.cors else guarded
             yield method, path, Endpoint(route.name, self.watching.watched(route, shared), metrics)
 
     def _preflights(self, config: Config) -> Iterator[tuple[str, str, Endpoint]]:
@@ -125,7 +128,7 @@ class Services:
         for route, cors in [(route, route.cors) for route in config.routes if route.cors]:
             for pattern in route.doors:
                 _, _, policies = found.setdefault(pattern.shape, (route, pattern.path, {}))
-                policies[pattern.method] = CorsPolicy.of(cors)
+                policies[pattern.method] = CorsPolicy.of(cors, self.doors.header_names(route))
         for route, path, policies in found.values():
             yield "OPTIONS", path, Endpoint(route.name, Preflight(policies), self.metrics.route(route.name))
 
@@ -142,7 +145,7 @@ class Services:
 
     def _produce(self, route: Route, produce: Produce, config: Config, metrics: RouteMetrics) -> ProduceEndpoint:
         limits = config.limits
-        recipe = (TracedRecipe if self.watching.traces else RecordRecipe).compile(route)
+        recipe = (TracedRecipe if self.watching.traces else RecordRecipe).compile(route, self.doors.body_right(route))
         max_body_bytes = route.limits.max_body_bytes or limits.max_body_bytes
         timeout_s = produce.timeout_ms / 1000
         gate = self.bounds.gate_of(route)

@@ -65,6 +65,28 @@ class BadToken(Malformed):
     code, title = "bad_token", "The lease or position cannot be read"
 
 
+class Unauthenticated(ProxyError):
+    """Nothing says who the caller is, where the route asks. `headers` has WWW-Authenticate for each scheme it takes.
+
+    `why` is for the audit log.
+    """
+
+    status, code, title = 401, "unauthenticated", "The caller must say who it is"
+    why: str = ""
+
+
+class CredentialsRefused(Unauthenticated):
+    """The client is not told why: the log is."""
+
+    code, title = "credentials_refused", "The credentials are not accepted"
+
+
+class TokenExpired(Unauthenticated):
+    """It was good, and the client can have a new one: that much it is told."""
+
+    code, title = "token_expired", "The token has expired"
+
+
 class NoRoute(ProxyError):
     status, code, title = 404, "no_route", "No route has this path"
 
@@ -255,6 +277,12 @@ class StageUnknown(NotNow):
     code, title = "stage_unknown", "The stage of the route's migration is not known yet"
 
 
+class IssuerAway(NotNow):
+    """A token cannot be judged, since its issuer's keys have never been fetched, or too long ago."""
+
+    code, title = "issuer_unavailable", "Tokens cannot be checked now"
+
+
 # ---- unknown: it may be written, even later
 
 
@@ -269,6 +297,12 @@ class OutcomeUnknown(ProxyError):
 
 class Forbidden(ProxyError):
     status, code, title = 403, "forbidden", "Not for this request"
+
+
+class RightMissing(Forbidden):
+    """The caller is known, and may not do this."""
+
+    code, title = "right_missing", "The caller may not do this"
 
 
 class ForgedToken(Forbidden):

@@ -620,4 +620,30 @@ class Upstream(Protocol):
             UpstreamFailed, UpstreamTimeout: it may have acted (`UpstreamError.may_have_acted`).
             And what `request.body` raises while it is read.
         """
+
+
+# ---- issuers of tokens
+
+
+class SigningKeys(Protocol):
+    """The public keys of one issuer, fetched and kept up to date beside what goes on (`upstream/jwks.py`).
+
+    `on_change` is called, with nothing, whenever other keys are in force than before.
+    """
+
+    on_change: Callable[[], None]
+
+    @property
+    def is_there(self) -> bool:
+        """False until they were fetched once, and once they are too old."""
+        ...
+
+    def find(self, kid: str | None, algorithm: str) -> Any | None:
+        """The key of that id for that algorithm, as `auth/tokens.py` takes it."""
+        ...
+
+    def has(self, kid: str | None) -> bool: ...
+
+    async def renew(self) -> None:
+        """Have them fetched again, if that was not done just now, and wait for it, some seconds at most."""
         ...

@@ -1,9 +1,9 @@
 """What may stand together in the file as a whole. Each rule takes the data and yields what is wrong with it."""
 
-import ipaddress
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from proxy.config.auth_rules import AUTH_RULES, is_loopback
 from proxy.config.cors_rules import CORS_RULES
 from proxy.config.mistake import Fault
 from proxy.config.model import Admin, Consume, Limits, RouteLimits, Server
@@ -19,14 +19,14 @@ SHARED_BY_A_GROUP = ("topics", "lease_ms", "from", "max_deliveries", "dead_lette
 
 def strangers_need_auth(data: Data) -> Iterator[Fault]:
     """Whoever lets other machines in says in so many words that callers are not told apart."""
-    if data.get("auth") is not None:
-        return
     for name in ("server", "admin"):
-        host = mapping(data.get(name)).get("host")
-        if isinstance(host, str) and not _is_loopback(host):
-            yield Fault(
-                (name, "host"), f"{host} lets other machines in: write `auth: none` if anyone may, or 127.0.0.1"
-            )
+        said = mapping(data.get(name))
+        if data.get("auth") == "none" or (data if name == "server" else said).get("auth") is not None:
+            continue
+        host, key = said.get("host"), "auth" if name == "server" else "admin.auth"
+        if isinstance(host, str) and not is_loopback(host):
+            mend = f"write `{key}: none` if anyone may, say there who may, or 127.0.0.1"
+            yield Fault((name, "host"), f"{host} lets other machines in: {mend}")
 
 
 def ports_differ(data: Data) -> Iterator[Fault]:
@@ -103,13 +103,6 @@ def _where(route: RouteOutline) -> str:
     return f"routes[{route.path[1]}] ({route.said.get('route')})"
 
 
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
 FILE_RULES = (
     strangers_need_auth,
     ports_differ,
@@ -120,5 +113,6 @@ FILE_RULES = (
     groups_agree,
     *CORS_RULES,
     *OBSERVE_RULES,
+    *AUTH_RULES,
     *PEER_RULES,
 )

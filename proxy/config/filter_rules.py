@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator
 
+from proxy.config.auth_rules import is_guarded
 from proxy.config.condition import IS, read_condition
 from proxy.config.mistake import Fault, Path
 from proxy.config.outline import RouteOutline, mapping
-from proxy.config.placeholder import BadTemplate, Placeholder, placeholders
+from proxy.config.placeholder import OF_CALLERS, BadTemplate, Placeholder, placeholders
 
 READERS_OWN = {  # parameters of the query that mean something to every consume route
     "max": "how many records a poll may have",
@@ -56,6 +57,8 @@ def _values(route: RouteOutline) -> Iterator[tuple[Path, str]]:
 def _misplaced(used: tuple[Placeholder, ...], route: RouteOutline) -> Iterator[str]:
     names = route.pattern.names if route.pattern else ()
     for piece in used:
+        if piece.source in OF_CALLERS and is_guarded(route):
+            continue
         if piece.source not in ("path", "query"):
             yield f"{piece} is not known of a reader: there are {{path.…}} and {{query.…}}"
         elif piece.source == "path" and route.pattern and piece.way[0] not in names:
@@ -64,10 +67,12 @@ def _misplaced(used: tuple[Placeholder, ...], route: RouteOutline) -> Iterator[s
         elif piece.source == "query" and piece.way[0] in READERS_OWN:
             name = piece.way[0]
             yield f"{piece} is {READERS_OWN[name]}: give the parameter another name, such as {{query.{name}_value}}"
-    if {piece.source for piece in used} == {"path", "query"}:
+    sources = {piece.source for piece in used}
+    if "query" in sources and len(sources) > 1:
+        (other, *_) = sorted(sources - {"query"})
         yield (
-            "mixes {path.…} with {query.…}: without the parameter nothing of it would filter. Write a condition for "
-            "each"
+            f"mixes {{{other}.…}} with {{query.…}}: without the parameter nothing of it would filter. Write a "
+            "condition for each"
         )
 
 

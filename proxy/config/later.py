@@ -11,14 +11,13 @@ _KEYS = {
     "": ("upstreams", "spool", "tls"),
     "kafka": ("security",),
     "peer": ("tls",),
-    "routes.*": ("upstream", "auth"),
+    "routes.*": ("upstream",),
     "routes.*.limits": ("streams",),
     "routes.*.response": ("spooled",),
 }
 KEYS = frozenset(f"{section}.{key}".lstrip(".") for section, keys in _KEYS.items() for key in keys)
 
 _VALUES: dict[str, Callable[[object], bool]] = {
-    "auth": lambda value: isinstance(value, dict),
     "routes.*.produce.on_outage": lambda value: value == "spool",
 }
 

@@ -15,6 +15,7 @@ import orjson
 from pydantic import ValidationError
 
 from proxy.config.bodyschema import BadSchema, compile_schema
+from proxy.config.callers_file import read_callers
 from proxy.config.document import Document, NotYaml, read_document
 from proxy.config.environment import fill_in
 from proxy.config.file_rules import FILE_RULES
@@ -37,17 +38,19 @@ def load(path: FilePath, environ: Mapping[str, str] = os.environ, flags: Flags =
     """
     document = _read(path)
     unreadable = list(document.faults)
+    elsewhere: list[Mistake] = []
     data = fill_in(document.data, environ, unreadable)
     if isinstance(data, dict):
         data = _flagged(data, flags)
         _read_schemas(data, path.parent, unreadable)
         data = make_names_whole(data, path.parent)
+        _read_callers(data, path.parent, environ, elsewhere)
     config, faults = _validate(data)
     if isinstance(data, dict):
         faults += _break_rules(data)
     faults = unreadable + [fault for fault in faults if not _within(fault.path, unreadable)]
-    if config is None or faults:
-        raise ConfigMistakes(_mistakes(faults, document, str(path)))
+    if config is None or faults or elsewhere:
+        raise ConfigMistakes([*_mistakes(faults, document, str(path)), *elsewhere])
     return config
 
 
@@ -78,6 +81,20 @@ def _read_schemas(data: dict[str, Any], directory: FilePath, faults: list[Fault]
             data["routes"][route.path[1]]["produce"]["schema"] = SchemaFile(file=name, document=document)
         except (OSError, ValueError) as exc:
             faults.append(Fault((*route.path, "produce", "schema"), f"{name} cannot be used: {_reason(exc)}"))
+
+
+def _read_callers(
+    data: dict[str, Any], directory: FilePath, environ: Mapping[str, str], elsewhere: list[Mistake]
+) -> None:
+    """Replace the name of the file of callers by what is in it; its own mistakes are `elsewhere`."""
+    auth = data.get("auth")
+    name = auth.get("file") if isinstance(auth, dict) else None
+    if isinstance(name, str):
+        try:
+            data["auth"]["file"] = read_callers(directory / name, name, environ)
+        except ConfigMistakes as exc:
+            data["auth"]["file"] = None
+            elsewhere += exc.mistakes
 
 
 def _validate(data: Any) -> tuple[Config | None, list[Fault]]:

@@ -49,4 +49,6 @@ def dotted(path: Path) -> str:
 
 def is_secret(path: Path) -> bool:
     """True where no mistake may show the value."""
+    if path[:1] == ("auth",) or path[:2] == ("admin", "auth") or path[:1] in (("keys",), ("basic",)):
+        return "hash" in path
     return path[:1] == ("secret",) or path[:2] == ("peer", "secret")

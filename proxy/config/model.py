@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from proxy.config.callers import AdminAuthSection, AuthSection, RouteAuthSection
 from proxy.config.migration import Internal, Migrate
 from proxy.config.moment import read_moment
 from proxy.config.pattern import Pattern
@@ -132,6 +133,9 @@ class Admin(Section):
     )
     port: Port = Field(default=9090, description="Port of health, metrics and control; 0 takes a free one.")
     tls: ListenerTls | None = Field(default=None, description="HTTPS instead of plain HTTP.")
+    auth: AdminAuthSection = Field(
+        default=None, description="Who operators are. none: anyone who gets there; must be written out beyond loopback."
+    )
 
 
 class Rates(Section):
@@ -336,6 +340,9 @@ class Route(Section):
     response: Response | None = Field(default=None, description="What clients get once the record is written.")
     limits: RouteLimits = Field(default=RouteLimits(), description="This route's own limits.")
     cors: Cors | None = Field(default=None, description="Which other origins' pages may call it; else none.")
+    auth: RouteAuthSection = Field(
+        default=None, description="What callers need: none, any (who is known), or rights. Required beside `auth`."
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -380,8 +387,9 @@ def default_name(route: str) -> str:
 class Config(Section):
     kafka: Kafka = Field(description="The cluster.")
     topics: Topics = Field(default=Topics(), description="What may happen to topics.")
-    auth: Literal["none"] | None = Field(
-        default=None, description="none: no callers are told apart. Must be written out for hosts beyond loopback."
+    auth: AuthSection = Field(
+        default=None,
+        description="Who callers are. none: they are not told apart, which must be written out beyond loopback.",
     )
     server: Server = Field(default=Server(), description="Where clients come in.")
     admin: Admin = Field(default=Admin(), description="Where operators come in.")

@@ -3,6 +3,7 @@
     {path.store}  {query.page}  {header.user-agent}     one name, dots and all
     {body.order.items.0.sku}                            into the JSON or form body, a dot a level
     {record.offset}                                     in response.body only, where the record is written
+    {claims.store}  {principal}                         of the caller: a claim; its id. Where a route asks for callers
     {uuid}  {now}                                       one a request: random; ISO 8601 in UTC
 
 This file only reads them; `routes/template.py` fills them in.
@@ -12,11 +13,9 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from proxy.config.later import NOT_IN_THIS_VERSION
-
-NAMED = ("path", "query", "header", "body", "record")
-BARE = ("uuid", "now")
-LATER = ("claims",)
+NAMED = ("path", "query", "header", "body", "record", "claims")
+BARE = ("uuid", "now", "principal")
+OF_CALLERS = ("claims", "principal")
 RECORD_FIELDS = ("topic", "partition", "offset", "timestamp_ms")
 
 _TOKEN = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
@@ -70,8 +69,6 @@ def _pieces(text: str) -> Iterator[str | Placeholder]:
 
 def _placeholder(inner: str) -> Placeholder:
     source, dot, name = inner.partition(".")
-    if source in LATER:
-        raise BadTemplate(f"{{{inner}}} is {NOT_IN_THIS_VERSION}")
     if source in BARE and not dot:
         return Placeholder(source)
     if source not in NAMED:

@@ -3,21 +3,25 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from proxy.config.auth_rules import is_guarded
 from proxy.config.mistake import Fault, Path
 from proxy.config.outline import mapping, routes
-from proxy.config.placeholder import BadTemplate, Placeholder, placeholders
+from proxy.config.placeholder import OF_CALLERS, BadTemplate, Placeholder, placeholders
 
 BEFORE_THE_BODY = ("path", "query", "header")  # what a client can be told apart by: a refusal does not wait for more
 
 
 def rates_make_sense(data: Mapping[str, Any]) -> Iterator[Fault]:
-    yield from _rate(mapping(data.get("limits")), ("limits", "rate"), None)
+    common = ("limits", "rate")
+    yield from _rate(mapping(data.get("limits")), common, None, isinstance(data.get("auth"), Mapping))
     for route in routes(data):
-        names = route.pattern.names if route.pattern else None
-        yield from _rate(mapping(route.said.get("limits")), (*route.path, "limits", "rate"), names or ())
+        names = route.pattern.names if route.pattern else ()
+        yield from _rate(mapping(route.said.get("limits")), (*route.path, *common), names, is_guarded(route))
 
 
-def _rate(limits: Mapping[str, Any], path: Path, path_names: tuple[str, ...] | None) -> Iterator[Fault]:
+def _rate(
+    limits: Mapping[str, Any], path: Path, path_names: tuple[str, ...] | None, has_callers: bool
+) -> Iterator[Fault]:
     """`path_names`: the parameters of the route's path; None outside of routes."""
     said = limits.get("rate")
     if not isinstance(said, Mapping):
@@ -29,11 +33,11 @@ def _rate(limits: Mapping[str, Any], path: Path, path_names: tuple[str, ...] | N
             yield Fault((*path, key), f"{key} needs `client`, the rate of each client", at_key=True)
     by = said.get("by")
     if isinstance(by, str):
-        for detail in _misplaced(by, path_names):
+        for detail in _misplaced(by, path_names, has_callers):
             yield Fault((*path, "by"), detail)
 
 
-def _misplaced(by: str, path_names: tuple[str, ...] | None) -> Iterator[str]:
+def _misplaced(by: str, path_names: tuple[str, ...] | None, has_callers: bool) -> Iterator[str]:
     try:
         found = placeholders(by)
     except BadTemplate as exc:
@@ -41,10 +45,12 @@ def _misplaced(by: str, path_names: tuple[str, ...] | None) -> Iterator[str]:
         return
     if not found:
         yield 'is the same for every client: write for example "{header.x-api-key}"'
-    yield from (detail for each in found if (detail := _why_not(each, path_names)))
+    yield from (detail for each in found if (detail := _why_not(each, path_names, has_callers)))
 
 
-def _why_not(placeholder: Placeholder, path_names: tuple[str, ...] | None) -> str | None:
+def _why_not(placeholder: Placeholder, path_names: tuple[str, ...] | None, has_callers: bool) -> str | None:
+    if placeholder.source in OF_CALLERS:
+        return None if has_callers else f"{placeholder} is of a caller, and nobody is asked who they are: write `auth`"
     if placeholder.source not in BEFORE_THE_BODY:
         return f"{placeholder} is not known before the body: {{header.…}}, {{query.…}} and {{path.…}} are"
     if placeholder.source != "path":

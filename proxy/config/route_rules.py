@@ -5,13 +5,14 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
+from proxy.config.auth_rules import is_guarded
 from proxy.config.filter_rules import FILTER_RULES
 from proxy.config.media import FORM, NDJSON, is_json
 from proxy.config.migrate_rules import MIGRATE_RULES
 from proxy.config.mistake import Fault, Path
 from proxy.config.model import Route
 from proxy.config.outline import RouteOutline
-from proxy.config.placeholder import BadTemplate, Placeholder, parse_template
+from proxy.config.placeholder import OF_CALLERS, BadTemplate, Placeholder, parse_template
 
 Rule = Callable[[RouteOutline], Iterator[Fault]]
 Text = tuple[Path, str]  # where a template stands in the file, and what it says
@@ -191,6 +192,8 @@ def _misplaced(pieces: Iterable[str | Placeholder], route: RouteOutline, in_body
                 yield "has a line break or NUL, which keys and headers cannot carry: write it on one line"
         elif piece.source == "record" and not in_body:
             yield f"{piece} is known only once the record is written: it can stand in response.body"
+        elif piece.source in OF_CALLERS and not is_guarded(route):
+            yield f"{piece} is of a caller, and nobody is asked who they are: write `auth` in the route"
         elif piece.source == "path" and route.pattern and piece.way[0] not in route.pattern.names:
             names = ", ".join(f"{{path.{name}}}" for name in route.pattern.names) or "none"
             yield f"{piece} is not in the route {route.pattern}: there are {names}"

@@ -4,7 +4,7 @@ The browser decides; the bridge only says which origins it means. An origin that
 the headers that say so, and its browser keeps the answer from the page. The request itself is dealt with as any other.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from proxy.config.model import Cors
@@ -29,8 +29,9 @@ class CorsPolicy:
     max_age_s: int
 
     @classmethod
-    def of(cls, cors: Cors) -> "CorsPolicy":
-        names = dict.fromkeys([*ALLOWED_HEADERS, *(name.lower() for name in cors.headers)])
+    def of(cls, cors: Cors, headers: Sequence[str] = ()) -> "CorsPolicy":
+        """`headers`: those that callers of the route need besides."""
+        names = dict.fromkeys([*ALLOWED_HEADERS, *(name.lower() for name in (*cors.headers, *headers))])
         origins = frozenset(origin.encode() for origin in cors.origins)
         return cls(origins, ", ".join(names).encode(), cors.credentials, cors.max_age_ms // 1000)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from math import ceil
 
 from proxy.clock import now_s
-from proxy.errors import NotNow, ProxyError
+from proxy.errors import NotNow, ProxyError, Unauthenticated
 from proxy.http.exchange import ClientGone, Exchange, Receive, Scope, Send
 from proxy.limits.pace import Pace
 from proxy.observe.logs import Seldom, logger
@@ -63,6 +63,8 @@ class Dispatcher:
         if isinstance(error, NotNow) and error.limit:
             self._note(error, name, exchange)
             self._hold_off(exchange, error)
+        elif isinstance(error, Unauthenticated):
+            self._hold_off(exchange, error)
         if not exchange.status:
             log.debug("refused", route=name, request_id=exchange.request_id, status=error.status, code=error.code)
             await exchange.refuse(error)
@@ -70,7 +72,7 @@ class Dispatcher:
         # The answer had begun: it can only be broken off, which uvicorn does with an answer left incomplete.
         log.warning("answer_broken_off", route=name, request_id=exchange.request_id, code=error.code)
 
-    def _hold_off(self, exchange: Exchange, error: NotNow) -> None:
+    def _hold_off(self, exchange: Exchange, error: ProxyError) -> None:
         rest_s = self._pace.rest_s(now_s())
         if rest_s:
             exchange.connection.rest(rest_s)

@@ -13,6 +13,7 @@ from proxy.errors import Malformed, ProxyError, TooLarge
 from proxy.http.problem import problem_answer
 from proxy.limits.gate import Gate
 from proxy.observe.metrics import RouteMetrics
+from proxy.principal import Principal
 from proxy.tls import ClientCertificate
 
 Scope = MutableMapping[str, Any]
@@ -58,6 +59,25 @@ class Connection(Protocol):
     def abort(self) -> None: ...
 
 
+class Admission(Protocol):
+    """That a caller was let in (`http/entrance.py`)."""
+
+    @property
+    def principal(self) -> Principal: ...
+    @property
+    def standing(self) -> "End":
+        """Done when the caller is not let in any more, with the reason: its key was taken out of the file, …"""
+        ...
+
+    def left_s(self) -> float | None:
+        """Seconds until it ends by itself, not below 0; None: it does not."""
+        ...
+
+    def check(self) -> None:
+        """Raises TokenExpired, CredentialsRefused when it has ended."""
+        ...
+
+
 class ClientGone(Exception):
     """There is nobody left to answer."""
 
@@ -73,6 +93,7 @@ class Exchange:
         "_by_name",
         "_receive",
         "_send",
+        "admission",
         "connection",
         "headers",
         "metrics",
@@ -93,6 +114,7 @@ class Exchange:
         self.started_s = now_s()
         self.status = 0  # of the answer; 0 until it has begun
         self.metrics: RouteMetrics | None = None
+        self.admission: Admission | None = None  # of its caller, where the route asks who that is
         self.more_headers: Headers = ()  # of the answer, whatever it will be
         self.request_id = self._id()
         self._receive = receive
@@ -105,6 +127,16 @@ class Exchange:
     def query_string(self) -> bytes:
         value: bytes = self.scope["query_string"]
         return value
+
+    @property
+    def principal(self) -> Principal | None:
+        """Its caller, where the route asks who that is."""
+        return self.admission.principal if self.admission is not None else None
+
+    def still_admitted(self) -> None:
+        """For what lasts: raises TokenExpired, CredentialsRefused once its caller is not let in any more."""
+        if self.admission is not None:
+            self.admission.check()
 
     def header(self, name: bytes) -> bytes | None:
         """The header of that (lower-case) name; of several the last."""
@@ -247,16 +279,17 @@ class Interrupt:
     """Ends what is awaited inside it as soon as the client has gone, `end` is done, or the time is over.
 
     Raises ClientGone in the first case; else it just leaves the block, and `reason` says why: the result of `end`, or
-    `lifetime`. No task is made for it: the request's own task is cancelled and caught here.
+    `lifetime`. So it does when the caller is not let in any more: `revoked`, `expired`. No task is made for it: the
+    request's own task is cancelled and caught here.
     """
 
-    __slots__ = ("_end", "_fired", "_gone", "_inside", "_task", "_timer", "_within_s", "reason")
+    __slots__ = ("_ends", "_fired", "_gone", "_inside", "_task", "_timer", "_when_over", "_within_s", "reason")
 
     def __init__(self, exchange: Exchange, end: End | asyncio.Future[None], within_s: float | None = None) -> None:
         self.reason: str | None = None
         self._gone = exchange.connection.gone()
-        self._end = end
-        self._within_s = within_s
+        self._ends = (end,) if exchange.admission is None else (end, exchange.admission.standing)
+        self._within_s, self._when_over = _sooner(within_s, exchange.admission)
         self._timer: asyncio.TimerHandle | None = None
         self._task = asyncio.current_task()
         self._fired = False
@@ -265,7 +298,8 @@ class Interrupt:
     def __enter__(self) -> "Interrupt":
         self._inside = True
         self._gone.add_done_callback(self._fire)
-        self._end.add_done_callback(self._fire)
+        for end in self._ends:
+            end.add_done_callback(self._fire)
         if self._within_s is not None:
             self._timer = asyncio.get_running_loop().call_later(self._within_s, self._fire)
         return self
@@ -273,7 +307,8 @@ class Interrupt:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> bool:
         self._inside = False
         self._gone.remove_done_callback(self._fire)
-        self._end.remove_done_callback(self._fire)
+        for end in self._ends:
+            end.remove_done_callback(self._fire)
         if self._timer is not None:
             self._timer.cancel()
         if not self._fired:
@@ -283,13 +318,21 @@ class Interrupt:
             return False
         if self._gone.done():
             raise ClientGone
-        self.reason = (self._end.result() or "") if self._end.done() else "lifetime"
+        self.reason = next((end.result() or "" for end in self._ends if end.done()), self._when_over)
         return True
 
     def _fire(self, _: object = None) -> None:
         if self._inside and not self._fired and self._task is not None:
             self._fired = True
             self._task.cancel()
+
+
+def _sooner(within_s: float | None, admission: Admission | None) -> tuple[float | None, str]:
+    """How long it may last, and what it is called when that is over."""
+    left_s = admission.left_s() if admission is not None else None
+    if left_s is None or (within_s is not None and within_s < left_s):
+        return within_s, "lifetime"
+    return left_s, "expired"
 
 
 def too_large(limit_bytes: int) -> TooLarge:

@@ -52,6 +52,7 @@ class FeedPoll:
                 ask.position, start=start, max_records=ask.max_records, wait_s=ask.wait_s, passes=passes
             )
         if page is None:
+            exchange.still_admitted()
             raise Draining("The bridge is shutting down. Repeat the request: another one answers.")
         link = b"<%b>; rel=next" % _next_url(exchange, page.next).encode()
         headers = [NO_STORE, VARY, (b"link", link), (b"etag", b'W/"%b"' % page.next.encode())]
@@ -95,6 +96,7 @@ class FeedStreaming:
         with Interrupt(exchange, self._upkeep.end):
             cursor = await self._feed.cursor(ask.position, start=start)
         if cursor is None:
+            exchange.still_admitted()
             raise Draining("The bridge is shutting down, or its route has just changed. Repeat the request.")
         self._metrics.open_streams += 1
         try:

@@ -51,6 +51,7 @@ class GroupPoll:
             return await self._poll_and_ack(exchange, ask, ask.ack)
         with Interrupt(exchange, self.drain):
             return await self.session.poll(max_records=ask.max_records, wait_s=ask.wait_s)
+        exchange.still_admitted()
         return None
 
     async def _poll_and_ack(self, exchange: Exchange, ask: Ask, lease: str) -> Handout | None:

@@ -100,8 +100,9 @@ def by_template(text: str) -> Who:
     template = Template.compile(text, "client of a rate")
 
     def who(exchange: Exchange) -> Hashable:
+        request = Request(exchange.path, exchange.query_string, exchange.headers, b"", exchange.principal)
         try:
-            return template.encoded(Request(exchange.path, exchange.query_string, exchange.headers, b""))
+            return template.encoded(request)
         except FieldMissing:
             return by_address(exchange)  # text, not bytes: no client can name itself like another's address
 

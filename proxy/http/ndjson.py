@@ -109,9 +109,11 @@ class Upload:
     async def _next(self) -> tuple[bytes, bool]:
         """What has arrived of the body, and whether more comes. Raises Draining, ClientGone, and what broke it off."""
         await self._send()
+        self._exchange.still_admitted()
         if not (self._count and self._route.drain.done()):
             with Interrupt(self._exchange, self._route.drain):
                 return await self._exchange.piece()
+        self._exchange.still_admitted()
         raise Draining("The bridge is shutting down: from here on nothing was written. Send the rest again.")
 
     def _expanded(self, arrived: bytes) -> Iterable[bytes]:

@@ -34,7 +34,8 @@ class ProduceEndpoint:
         size_bytes = len(body)
         gate.enter(size_bytes)
         try:
-            await self.produce(exchange, Request(exchange.path, exchange.query_string, exchange.headers, body))
+            request = Request(exchange.path, exchange.query_string, exchange.headers, body, exchange.principal)
+            await self.produce(exchange, request)
         finally:
             gate.leave(size_bytes)
 

@@ -52,5 +52,6 @@ class Selection:
         """
         if self.recipe is None:
             return None
-        bound = self.recipe.bind(Request(exchange.path, exchange.query_string, exchange.headers, b""))
+        request = Request(exchange.path, exchange.query_string, exchange.headers, b"", exchange.principal)
+        bound = self.recipe.bind(request)
         return None if bound is None else self.sieves.of(bound)

@@ -2,6 +2,7 @@
 
 The reasons: `drain`: the bridge is shutting down. `lifetime`: it has lasted as long as its route allows. `closed`: its
 route is retired. `reload`: its route reads otherwise now, or is gone. `resumed`: its client goes on with it elsewhere.
+`expired`, `revoked`: its caller's token has, or its key was.
 """
 
 import asyncio
@@ -72,7 +73,7 @@ class Upkeep:
 
 
 class Ends:
-    """What ends the streams of each route."""
+    """What ends the streams of each route. Who may read is part of how it reads."""
 
     def __init__(self, drain: asyncio.Future[None]) -> None:
         self._ends: dict[str, tuple[Route, End]] = {}
@@ -109,7 +110,7 @@ class Ends:
 
 
 def _reads_alike(old: Route, new: Route) -> bool:
-    return (old.route, old.consume) == (new.route, new.consume)
+    return (old.route, old.consume, old.auth) == (new.route, new.consume, new.auth)
 
 
 def _is_closed(route: Route) -> bool:

@@ -225,6 +225,39 @@ FAMILIES = (
         "1; the labels say what is running.",
         merge=Merge.MAX,
     ),
+    # callers, where they are told apart
+    Family(
+        "stepbridge_auth_total",
+        Kind.COUNTER,
+        ("scheme", "outcome"),
+        "Requests to routes that ask for callers, by what was shown and what became of it (docs/auth.md).",
+    ),
+    Family(
+        "stepbridge_caller_requests_total",
+        Kind.COUNTER,
+        ("caller",),
+        "Requests let in, by caller; those with tokens by their issuer, those with certificates together.",
+    ),
+    Family(
+        "stepbridge_audit_left_out_total",
+        Kind.COUNTER,
+        (),
+        "Denials that are not in the audit log, since there were too many at one time.",
+    ),
+    Family(
+        "stepbridge_issuer_fetches_total",
+        Kind.COUNTER,
+        ("issuer", "outcome"),
+        "Attempts to fetch an issuer's keys: fetched or failed.",
+    ),
+    Family(
+        "stepbridge_issuer_keys_age_seconds",
+        Kind.GAUGE,
+        ("issuer",),
+        "Since the keys in force were fetched; of several workers the oldest.",
+        "seconds",
+        merge=Merge.MAX,
+    ),
     # workers, where there are several
     Family("stepbridge_workers", Kind.GAUGE, (), "Workers that are configured."),
     Family("stepbridge_workers_up", Kind.GAUGE, (), "Workers that serve and answered this scrape within a second."),

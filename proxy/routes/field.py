@@ -12,7 +12,13 @@ from proxy.routes.request import Exact, Request
 
 Read = Callable[[Request], Any]
 
-_PLACES = {"path": "the path", "query": "the query", "header": "the headers", "body": "the body"}
+_PLACES = {
+    "path": "the path",
+    "query": "the query",
+    "header": "the headers",
+    "body": "the body",
+    "claims": "the caller's claims",
+}
 
 
 def value_reader(placeholder: Placeholder) -> Read:
@@ -23,7 +29,7 @@ def value_reader(placeholder: Placeholder) -> Read:
 def text_reader(placeholder: Placeholder) -> Callable[[Request], str]:
     """Reads its value as text: a number, true or false as JSON writes it. Also raises FieldInvalid."""
     read = value_reader(placeholder)
-    if placeholder.source not in ("body", "record"):
+    if placeholder.source not in ("body", "record", "claims"):
         return read  # always text
 
     def text(request: Request) -> str:
@@ -140,12 +146,35 @@ def _record(placeholder: Placeholder) -> Read:
     return lambda request: getattr(request.receipt, name)
 
 
+def _claims(placeholder: Placeholder) -> Read:
+    name = placeholder.way[0]
+
+    def read(request: Request) -> Any:
+        value = request.principal.claim(name) if request.principal else None
+        if value is None:
+            raise _missing(placeholder)
+        return value
+
+    return read
+
+
+def _principal(placeholder: Placeholder) -> Read:
+    def read(request: Request) -> str:
+        if request.principal is None:
+            raise FieldMissing(f"The route needs {placeholder}, and nobody was asked who they are.")
+        return request.principal.id
+
+    return read
+
+
 _READERS: dict[str, Callable[[Placeholder], Read]] = {
     "path": _path,
     "query": _query,
     "header": _header,
     "body": _body,
     "record": _record,
+    "claims": _claims,
+    "principal": _principal,
     "uuid": lambda placeholder: lambda request: request.uuid,
     "now": lambda placeholder: lambda request: request.now,
 }

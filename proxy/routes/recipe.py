@@ -4,9 +4,10 @@ The order of refusals: content type (415), readable body (400), schema (422), th
 missing or cannot be used (422, all of them in one answer). A body that nothing looks into is not parsed.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from functools import partial
+from typing import Protocol
 
 from proxy.config.bodyschema import compile_schema
 from proxy.config.model import Produce, Route
@@ -27,11 +28,20 @@ MAX_TIMESTAMP_MS = 253_402_300_799_999  # the end of the year 9999
 _EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 
 
+class BodyCheck(Protocol):
+    """Something that raises for a body that must not be written, and what of the request it looks at."""
+
+    @property
+    def placeholders(self) -> Sequence[Placeholder]: ...
+    def __call__(self, request: Request) -> None: ...
+
+
 class RecordRecipe:
     """What one produce route does to a request. `reply` is its answer once the record is written."""
 
-    def __init__(self, produce: Produce, reply: Reply) -> None:
+    def __init__(self, produce: Produce, reply: Reply, right: BodyCheck | None = None) -> None:
         self.reply = reply
+        self._right = right
         self._topic = produce.topic
         self._tombstone = produce.value is None
         self._key = _template(produce.key, "key")
@@ -45,14 +55,18 @@ class RecordRecipe:
             has_schema=schema is not None,
             is_batch=produce.batch,
         )
-        self._check_schema = schema_check(compile_schema(schema.document)) if schema else None
+        check_schema = schema_check(compile_schema(schema.document)) if schema else None
+        self._checks = [check for check in (right, check_schema) if check is not None]
 
     @classmethod
-    def compile(cls, route: Route) -> "RecordRecipe":
-        """Of a produce route as the loader checked it. Raises BadTemplate, BadSchema for one it did not."""
+    def compile(cls, route: Route, right: BodyCheck | None = None) -> "RecordRecipe":
+        """Of a produce route as the loader checked it. Raises BadTemplate, BadSchema for one it did not.
+
+        `right`: what its callers need of each body, checked before anything else is made of it.
+        """
         if route.produce is None:
             raise ValueError(f"{route.name} is no produce route")
-        return cls(route.produce, Reply.compile(route.response))
+        return cls(route.produce, Reply.compile(route.response), right)
 
     def __repr__(self) -> str:
         return f"<RecordRecipe for {self._topic}, reads {', '.join(map(str, self._placeholders)) or 'nothing'}>"
@@ -74,8 +88,9 @@ class RecordRecipe:
 
     def item(self, request: Request) -> Record:
         """As `record`, of one item of a request that was admitted."""
-        if self._check_schema:
-            self._check_schema(request)
+        if self._checks:
+            for check_body in self._checks:
+                check_body(request)
         try:
             for check in self.reply.checks:
                 check(request)
@@ -98,7 +113,7 @@ class RecordRecipe:
     @property
     def _placeholders(self) -> list[Placeholder]:
         own = [placeholder for template in self._templates for placeholder in template.placeholders]
-        return [*own, *self.reply.placeholders]
+        return [*own, *self.reply.placeholders, *(self._right.placeholders if self._right else ())]
 
     def _with_all_errors(self, first: Unprocessable, request: Request) -> Unprocessable:
         """The refusal again, with what everything else finds wrong too."""

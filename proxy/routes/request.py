@@ -14,6 +14,7 @@ import orjson
 from proxy.clock import wall_ms
 from proxy.config.media import FORM
 from proxy.errors import BadForm, Malformed, NotJson
+from proxy.principal import Principal
 from proxy.record import Receipt
 
 MAX_FIELDS = 1_000  # of a form or a query
@@ -34,7 +35,7 @@ class Exact(str):
 
 
 class Request:
-    """The parts of one request. `receipt` is there once its record is written.
+    """The parts of one request. `receipt` is there once its record is written; `principal` where callers are known.
 
     `fields` is what `{body.x}` looks into: the JSON document, or the fields of a form. Reading a part that cannot be
     read raises a 400. A field given twice has its first value; a header given twice has its first line.
@@ -50,17 +51,24 @@ class Request:
         "body",
         "headers",
         "path",
+        "principal",
         "query_string",
         "receipt",
     )
 
     def __init__(
-        self, path: Mapping[str, str], query_string: bytes, headers: Sequence[tuple[bytes, bytes]], body: bytes
+        self,
+        path: Mapping[str, str],
+        query_string: bytes,
+        headers: Sequence[tuple[bytes, bytes]],
+        body: bytes,
+        principal: Principal | None = None,
     ) -> None:
         self.path = path
         self.query_string = query_string
         self.headers = headers
         self.body = body
+        self.principal = principal
         self.receipt: Receipt | None = None
         self._media_type: str | None = None
         self._fields: Any = _UNREAD
@@ -74,7 +82,7 @@ class Request:
 
         `fields` is its body read as JSON, where that has been done.
         """
-        item = Request(self.path, self.query_string, self.headers, body)
+        item = Request(self.path, self.query_string, self.headers, body, self.principal)
         item._media_type = "application/json"
         item._fields = fields
         item._query = self._query

@@ -14,7 +14,7 @@ FLOORS: dict[int, set[str]] = {
     3: {"produce", "consume", "migrate"},
     2: {"kafka", "peers", "upstream", "observe"},
     1: {"config", "routes", "auth", "limits"},
-    0: {"__init__", "record", "errors", "clock", "seams", "shipped", "tls"},
+    0: {"__init__", "record", "principal", "errors", "clock", "seams", "shipped", "tls"},
 }
 FLOOR_OF = {room: floor for floor, rooms in FLOORS.items() for room in rooms}
 ONE_ROOM = {0, 5}
@@ -22,6 +22,7 @@ NEIGHBOURS = {("routes", "config"), *((room, "observe") for room in FLOORS[2])}
 
 LIBRARIES: dict[str, tuple[str, ...]] = {  # the only places that import them
     "aiohttp": ("upstream", "demo"),
+    "jwt": ("auth",),
     "aiokafka": ("kafka",),
     "confluent_kafka": ("demo",),
     "opentelemetry": ("observe",),

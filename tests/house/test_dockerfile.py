@@ -63,4 +63,4 @@ def test_the_image_starts_with_a_configuration_that_loads_and_listens_on_all_add
     assert copied is not None
     assert started == ["stepbridge", "serve", "--config", copied[2]]
     config = load(CHECKOUT / copied[1], {})
-    assert (config.server.host, config.admin.host, config.auth) == ("0.0.0.0", "0.0.0.0", "none")
+    assert (config.server.host, config.admin.host, config.auth) == ("0.0.0.0", "0.0.0.0", None)

@@ -35,8 +35,8 @@ REQUIRED = {"peer": {"listen": "a:1", "secret": LONG}}
         ("server: {host: 5}", "16: server.host: is 5, must be text: put it in quotes"),
         ("topics: {create: 'maybe'}", "18: topics.create: is 'maybe', must be true or false"),
         ("limits: {streams: 0}", "19: limits.streams: is 0, must be more than 0"),
-        ("auth: basic", "7: auth: is 'basic', must be 'none'"),
-        ("auth: {callers: []}", "7: auth: this value is not in this version, must be 'none'"),
+        ("auth: basic", "7: auth: is 'basic', must be none, or a mapping that says who callers are"),
+        ("admin: {auth: {callers: []}}", "16: admin.auth.callers: unknown key, there are: keys, basic, open"),
         (
             "observe: {log_level: loud}",
             "22: observe.log_level: is 'loud', must be 'debug', 'info', 'warning' or 'error'",

@@ -52,7 +52,7 @@ def test_ten_mistakes_of_ten_kinds_are_ten_lines_each_with_its_place(tmp_path: P
         2:22: kafka.bootstrap_servers: KAFKA is not set in the environment
         3:23: kafka.session_timeout_ms: is 'ten', must be a whole number of milliseconds, such as 5000
         4:18: topics.create: on is a truth value to some YAML readers and text to others: write true or false
-        5:16: server.host: 0.0.0.0 lets other machines in: write `auth: none` if anyone may, or 127.0.0.1
+        5:16: server.host: 0.0.0.0 lets other machines in: write `auth: none` if anyone may, say there who may, or
         5:25: server.prot: unknown key, did you mean port?
         9:14: routes[0].produce.topic: 'retail stock' is no topic name: letters, digits
         10:12: routes[0].produce.key: {path.shop} is not in the route POST /stores/{store}/stock

@@ -38,7 +38,7 @@ def test_what_is_no_rate_is_refused_with_an_example(tmp_path: Path, key: str, te
         ("{total: 5/s, clients: 5}", ".clients: clients needs `client`, the rate of each client"),
         ("{client: 5/s, by: '{body.a}'}", ".by: {body.a} is not known before the body: {header.…}, {query.…} and"),
         ("{client: 5/s, by: '{uuid}'}", ".by: {uuid} is not known before the body"),
-        ("{client: 5/s, by: '{claims.sub}'}", ".by: {claims.sub} is not in this version"),
+        ("{client: 5/s, by: '{claims.sub}'}", ".by: {claims.sub} is of a caller, and nobody is asked"),
         ("{client: 5/s, by: key}", ".by: is the same for every client"),
         ("{client: 5/s, by: '{header.a'}", ".by: has a '{' that stands alone"),
         ("{client: 5/s, clients: 0}", ".clients: is 0, must be more than 0"),

@@ -210,7 +210,7 @@ def test_what_can_stand_together_is_taken(tmp_path: Path, route: str) -> None:
         ('key: "a\\nb"', "produce.key: has a line break or NUL"),
         ("headers: {h: '{boddy.x}'}", "produce.headers.h: {boddy.x} is unknown"),
         ("timestamp: '{nw}'", "produce.timestamp: {nw} is unknown"),
-        ("partition: '{claims.x}'", "produce.partition: {claims.x} is not in this version"),
+        ("partition: '{claims.x}'", "produce.partition: {claims.x} is of a caller, and nobody is asked who they are"),
         (
             "key: '{body.x}', content_types: [text/xml]",
             "produce.content_types[0]: text/xml cannot be read, and it reads",
