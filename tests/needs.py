@@ -42,6 +42,7 @@ TOOLS: dict[str, tuple[Callable[[], bool], str]] = {  # name: (is it there?, wha
     "jdk": (_found("javac"), "install a JDK, 11 or newer (Debian: apt-get install openjdk-17-jdk-headless)"),
     "nginx": (_found("nginx"), "install nginx (Debian: apt-get install nginx-light)"),
     "promtool": (PROMTOOL.is_there, "`make deploy-tools` builds it with Go 1.26"),
+    "systemd-analyze": (_found("systemd-analyze"), "install systemd"),
     "own-broker": (lambda: "KAFKA_BOOTSTRAP_SERVERS" not in os.environ, "unset KAFKA_BOOTSTRAP_SERVERS"),
 }
 

@@ -1,25 +1,21 @@
-"""deploy/: what the files say of each other, of the image, of the configuration and of the metrics is true."""
+"""deploy/: what the files say of each other, of the image, and of the configuration is true."""
 
-import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml
 
 from proxy.config.load import load
 from proxy.config.model import Admin, Server
-from proxy.observe.catalogue import BY_NAME
 from tests.house.dockerfile import FULL_VERSION
 from tests.kafka import jars
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 COMPOSE = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
+PROMETHEUS = yaml.safe_load((DEPLOY / "prometheus.yml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 DASHBOARDS = sorted((DEPLOY / "grafana/dashboards").glob("*.json"))
-FOREIGN = {"process_cpu_seconds_total", "process_resident_memory_bytes"}  # prometheus_client's own
 
 
 def test_every_image_is_pinned_by_its_full_version() -> None:
@@ -88,10 +84,15 @@ def test_the_curl_in_the_comment_calls_a_route_that_is_there() -> None:
 
 
 def test_prometheus_asks_the_bridge_and_grafana_asks_prometheus() -> None:
-    (job,) = yaml.safe_load((DEPLOY / "prometheus.yml").read_text())["scrape_configs"]
+    (job,) = PROMETHEUS["scrape_configs"]
     assert job["static_configs"] == [{"targets": [f"bridge:{Admin().port}"]}]
     sources = yaml.safe_load((DEPLOY / "grafana/provisioning/datasources/prometheus.yaml").read_text())
     assert [source["url"] for source in sources["datasources"]] == ["http://prometheus:9090"]
+
+
+def test_prometheus_finds_the_rules_where_they_are_mounted() -> None:
+    mounted = dict(volume.split(":")[:2] for volume in SERVICES["prometheus"]["volumes"])
+    assert [mounted["./prometheus/alerts.yaml"]] == PROMETHEUS["rule_files"]
 
 
 def test_grafana_finds_the_dashboards_where_they_are_mounted() -> None:
@@ -99,32 +100,3 @@ def test_grafana_finds_the_dashboards_where_they_are_mounted() -> None:
     mounted = dict(volume.split(":")[:2] for volume in SERVICES["grafana"]["volumes"])
     assert mounted["./grafana/dashboards"] == providers[0]["options"]["path"]
     assert DASHBOARDS
-
-
-def _queries(dashboard: Path) -> Iterator[str]:
-    for panel in json.loads(dashboard.read_text())["panels"]:
-        assert panel["datasource"]["uid"] == "prometheus"
-        yield from (target["expr"] for target in panel["targets"])
-
-
-def _unknown(query: str) -> set[str]:
-    """The metrics of a query that the bridge does not have."""
-    used = set(re.findall(r"\b(?:stepbridge|process)_\w+", query))
-    return {name for name in used - FOREIGN if re.sub(r"_(bucket|sum|count)$", "", name) not in BY_NAME}
-
-
-def _labels(query: str) -> set[str]:
-    return {label for group in re.findall(r"\bby \(([^)]*)\)", query) for label in re.split(r", *", group)} - {"le"}
-
-
-@pytest.mark.parametrize("dashboard", DASHBOARDS, ids=lambda path: path.stem)
-def test_every_metric_and_label_of_a_dashboard_exists(dashboard: Path) -> None:
-    for query in _queries(dashboard):
-        assert _unknown(query) == set()
-        (name,) = set(re.findall(r"\b(?:stepbridge|process)_\w+", query))
-        family = BY_NAME.get(re.sub(r"_bucket$", "", name))
-        assert family is None or _labels(query) <= set(family.labels)
-
-
-def test_a_metric_that_does_not_exist_is_noticed() -> None:
-    assert _unknown("sum(rate(stepbridge_request_seconds_bucket[1m])) / stepbridge_wishes") == {"stepbridge_wishes"}
