@@ -46,6 +46,7 @@ from proxy.kafka.tail import Tail
 from proxy.kafka.topics import Topics
 from proxy.observe import logs
 from proxy.observe.access import Accesses
+from proxy.observe.audit import audit
 from proxy.observe.loop import watch_loop
 from proxy.observe.metrics import Metrics, Sample, Snapshot
 from proxy.observe.tracing import Tracers
@@ -64,13 +65,18 @@ class Bridge:
     Opening waits for nothing: Kafka may come later. `http` and `admin` are ASGI applications.
     """
 
-    def __init__(self, config: Config, reread: Callable[[], Config], policy: Policy, *, worker: int = 0) -> None:
-        """`reread` reads the file again, for a reload; `policy` is the public listener's; `worker` counts from 0."""
+    def __init__(
+        self, config: Config, reread: Callable[[], Config], policy: Policy, *, worker: int = 0, is_private: bool = False
+    ) -> None:
+        """`reread` reads the file again, for a reload; `policy` is the public listener's; `worker` counts from 0.
+
+        `is_private`: its admin side is reached by its supervisor alone, which knows the operators.
+        """
         self.worker = worker
         self.serving = False
         self.metrics = Metrics()
         self.http = Dispatcher(RouteTable.build([]), self.metrics)
-        self.admin = admin_app(self)
+        self.admin = admin_app(self, is_private=is_private)
         self._config = config
         self._reread = reread
         self._policy = policy
@@ -143,6 +149,7 @@ class Bridge:
         """Reload, from a signal's handler: mistakes are in the log."""
 
         async def reload() -> None:
+            audit("reload_asked", by="signal")
             with contextlib.suppress(ConfigMistakes):
                 await self.reload()
 

@@ -14,6 +14,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from proxy.admin.answer import answer
+from proxy.admin.door import Door
 from proxy.admin.groups import group_routes
 from proxy.admin.guard import Guard
 from proxy.admin.index import CONTENT_SECURITY_POLICY, index_page
@@ -27,8 +28,8 @@ from proxy.errors import ProxyError
 from proxy.observe.exposition import render
 
 
-def admin_app(operations: Operations) -> Starlette:
-    """The ASGI application for the admin port."""
+def admin_app(operations: Operations, *, is_private: bool = False) -> Starlette:
+    """The ASGI application for the admin port. `is_private`: only a supervisor gets there."""
     endpoints = _Endpoints(operations)
     return Starlette(
         routes=[
@@ -42,7 +43,7 @@ def admin_app(operations: Operations) -> Starlette:
             Route("/admin/reload", endpoints.reload, methods=["POST"]),
             log_level_route(operations),
         ],
-        middleware=[Middleware(Guard)],
+        middleware=[Middleware(Guard), Middleware(Door, operations.config, is_private)],
         exception_handlers={ProxyError: refused, HTTPException: not_served, Exception: failed},
     )
 

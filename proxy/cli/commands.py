@@ -14,6 +14,7 @@ from proxy import __version__
 from proxy.cli import groups
 from proxy.cli.exits import EXIT_CODES, FAILED, CommandFailed
 from proxy.cli.groups import DEFAULT_ADMIN, AdminUrl, AsJson
+from proxy.cli.token import Token
 
 app = typer.Typer(
     name="stepbridge",
@@ -94,7 +95,7 @@ def check(
 
 
 @app.command(epilog=EXIT_CODES)
-def routes(admin: AdminUrl = DEFAULT_ADMIN, as_json: AsJson = False) -> None:
+def routes(admin: AdminUrl = DEFAULT_ADMIN, token: Token = None, as_json: AsJson = False) -> None:
     """Show the routes of a running bridge.
 
     Their topics and state, their answers by status, and the requests that are open.
@@ -108,7 +109,7 @@ app.add_typer(groups.app)
 
 
 @app.command(epilog=EXIT_CODES)
-def reload(admin: AdminUrl = DEFAULT_ADMIN) -> None:
+def reload(admin: AdminUrl = DEFAULT_ADMIN, token: Token = None) -> None:
     """Have a running bridge read its file again.
 
     A file with mistakes changes nothing; they are listed.
@@ -132,6 +133,18 @@ def log_level(
     from proxy.cli.remote import show_log_level
 
     raise typer.Exit(show_log_level(admin, level))
+
+
+@app.command(epilog=EXIT_CODES)
+def key(
+    password: Annotated[
+        bool, typer.Option("--password", help="Hash a password instead: typed, or a line of standard input.")
+    ] = False,
+) -> None:
+    """Make an API key, and the hash of it that the file needs."""
+    from proxy.cli.key import hash_password, make_key
+
+    raise typer.Exit(hash_password() if password else make_key())
 
 
 @app.command(epilog=EXIT_CODES)

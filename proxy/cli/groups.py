@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from proxy.cli.exits import EXIT_CODES
+from proxy.cli.token import Token
 
 DEFAULT_ADMIN = "http://127.0.0.1:9090"
 AdminUrl = Annotated[
@@ -30,6 +31,7 @@ def groups(
     partitions: Annotated[bool, typer.Option("--partitions", help="A line for each partition.")] = False,
     workers: Annotated[bool, typer.Option("--workers", help="A line for each worker.")] = False,
     admin: AdminUrl = DEFAULT_ADMIN,
+    token: Token = None,
     as_json: AsJson = False,
 ) -> None:
     """Show the groups of a running bridge, or move one.
@@ -58,6 +60,7 @@ def seek(
     topic: Annotated[str | None, typer.Option("--topic", metavar="TOPIC", help="Only this one.")] = None,
     partition: Annotated[int | None, typer.Option("--partition", metavar="P", min=0, help="Only this one.")] = None,
     admin: NearAdmin = None,
+    token: Token = None,
     as_json: AsJson = False,
 ) -> None:
     """Let a group go on from somewhere else.
@@ -75,6 +78,7 @@ def skip(
     group: Group,
     record: Annotated[str, typer.Argument(metavar="TOPIC:PARTITION:OFFSET", help="The record's id.")],
     admin: NearAdmin = None,
+    token: Token = None,
 ) -> None:
     """Let a group go on without one record, whoever has it."""
     from proxy.cli.remote_groups import skip_record
@@ -89,6 +93,7 @@ def dead(
     most: Annotated[int, typer.Option("--max", metavar="N", min=1, max=1_000, help="At most so many.")] = 100,
     values: Annotated[bool, typer.Option("--values", help="With their values.")] = False,
     admin: NearAdmin = None,
+    token: Token = None,
     as_json: AsJson = False,
 ) -> None:
     """List a group's dead letters, newest first."""
@@ -106,6 +111,7 @@ def replay(
     ] = None,
     every: Annotated[bool, typer.Option("--all", help="All that were not replayed yet.")] = False,
     admin: NearAdmin = None,
+    token: Token = None,
 ) -> None:
     """Send dead letters back to where they came from.
 

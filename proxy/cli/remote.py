@@ -14,6 +14,7 @@ import typer
 
 from proxy.cli.exits import MISTAKES, OK, CommandFailed
 from proxy.cli.tables import ARROWS, on_terminal, print_table
+from proxy.cli.token import authorization
 from proxy.tls import client_context
 
 TIMEOUT_S = 10.0
@@ -64,7 +65,9 @@ def ask(admin: str, what: str, method: str) -> tuple[int, dict[str, Any]]:
             urllib.request.ProxyHandler({}),  # an operator's proxy does not know the way
             urllib.request.HTTPSHandler(context=_tls(os.environ)),
         )
-        with opener.open(urllib.request.Request(url, method=method), timeout=TIMEOUT_S) as answer:
+        with opener.open(
+            urllib.request.Request(url, method=method, headers=authorization()), timeout=TIMEOUT_S
+        ) as answer:
             return answer.status, _document(admin, answer.read())
     except urllib.error.HTTPError as exc:
         with exc:

@@ -408,11 +408,12 @@ class Config(Section):
 
     def reloaded(self, new: "Config") -> "Config":
         """What is in force in a bridge that was started with this and is told `new`: RESTART_NEEDED stays as it was,
-        but for the certificates of listeners that have some already."""
+        but for who operators are, and for the certificates of listeners that have some already."""
         kept = {section: getattr(self, section) for section in RESTART_NEEDED}
-        for name, mine, its in (("server", self.server, new.server), ("admin", self.admin, new.admin)):
-            if mine.tls and its.tls:
-                kept[name] = mine.model_copy(update={"tls": its.tls})
+        kept["admin"] = self.admin.model_copy(update={"auth": new.admin.auth})
+        for name, its in (("server", new.server), ("admin", new.admin)):
+            if kept[name].tls and its.tls:
+                kept[name] = kept[name].model_copy(update={"tls": its.tls})
         return new.model_copy(update=kept)
 
 

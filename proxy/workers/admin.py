@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from proxy.admin.door import Door
 from proxy.admin.guard import Guard
 from proxy.admin.loglevel import log_level_route
 from proxy.admin.operations import RouteState
@@ -69,7 +70,7 @@ def admin_app(fleet: Fleet) -> Starlette:
             log_level_route(fleet),
             Route("/{path:path}", endpoints.forward, methods=METHODS),
         ],
-        middleware=[Middleware(Guard)],
+        middleware=[Middleware(Guard), Middleware(Door, fleet.config)],
         exception_handlers={ProxyError: refused, HTTPException: not_served, Exception: failed},
     )
 

@@ -22,6 +22,7 @@ from proxy.config.mistake import ConfigMistakes
 from proxy.config.model import Config, LogLevel
 from proxy.http.protocol import Policy
 from proxy.observe import logs
+from proxy.observe.audit import audit
 from proxy.observe.metrics import Snapshot
 from proxy.observe.totals import Totals
 from proxy.server import Server, Stop, address, end_at_once, listen, listen_together, renew, tls_context
@@ -176,6 +177,7 @@ class Supervisor:
         """Reload, from a signal's handler: mistakes are in the log."""
 
         async def reload() -> None:
+            audit("reload_asked", by="signal")
             with contextlib.suppress(ConfigMistakes):
                 await self.reload()
 

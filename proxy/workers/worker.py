@@ -58,7 +58,7 @@ class _Worker:
         self.policy = Policy()
         self.tls = tls_context(start.config.server.tls)
         self.stop = Stop(on_second=lambda number: None)
-        self.bridge = Bridge(start.config, self._in_force, self.policy, worker=start.worker)
+        self.bridge = Bridge(start.config, self._in_force, self.policy, worker=start.worker, is_private=True)
         self.bridge.metrics.add_source(usage(start.worker))
         self._config = start.config
         self._channel = channel
