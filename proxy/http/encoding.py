@@ -127,10 +127,11 @@ async def expanded_body(exchange: Exchange, limit_bytes: int, gate: Gate) -> byt
     """
     decoder = decoder_for(exchange.headers)
     body = await exchange.body(limit_bytes, gate)
-    return body if decoder is None else _expanded(body, decoder, limit_bytes)
+    return body if decoder is None else expand(body, decoder, limit_bytes)
 
 
-def _expanded(body: bytes, decoder: Decoder, limit_bytes: int) -> bytes:
+def expand(body: bytes, decoder: Decoder, limit_bytes: int) -> bytes:
+    """A whole body. Raises TooLarge, BadEncoding, ExpandsTooMuch."""
     expanded = bytearray()
     for piece in decoder.pieces(body):
         if len(expanded) + len(piece) > limit_bytes:

@@ -81,6 +81,10 @@ class RecordRecipe:
             self._check_type(request)
         return self.item(request)
 
+    def key(self, request: Request) -> bytes | None:
+        """The key of the record alone, whatever else is wrong with the request. Raises as `record`."""
+        return self._key.encoded(request) if self._key else None
+
     def admit(self, request: Request) -> None:
         """See whether the route takes bodies of this type. Raises UnsupportedMediaType."""
         if self._check_type:

@@ -31,7 +31,7 @@ _drawn: set[int] = set()
 
 
 def free_port() -> int:
-    """A loopback port that nobody has now, and that no test of this run is given again: not while its owner restarts."""
+    """A loopback port that nobody has now, and that no test of this run gets again: not while its owner restarts."""
     first = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % 8 * _SHARE
     while True:
         port = secrets.choice(PORTS[first : first + _SHARE])
