@@ -6,6 +6,7 @@
 | GET for a group, and its acks | `http/group`, `http/ack` | `consume/groups/group` | `kafka/member` |
 | a peer's, about a group | `peers/network` | `consume/peering/sharing` | |
 | GET without a group | `http/feed` | `consume/feeds/feed` | `kafka/tail` |
+| any, on a route with an upstream | `http/passthrough` | | `upstream/service` |
 | an operator's | `admin/app` | `Bridge`, `status` | `kafka/topics` |
 | the same, about a group | `admin/groups` | `groups`, `consume/groups/control`, `consume/dead/graves` | `kafka/marks` |
 """
@@ -18,7 +19,7 @@ from secrets import token_urlsafe
 
 from proxy import status
 from proxy.admin.app import admin_app
-from proxy.admin.operations import Dependency, GroupState, RouteState
+from proxy.admin.operations import Dependency, GroupState, RouteState, UpstreamState
 from proxy.config.callers import Issuer
 from proxy.config.mistake import ConfigMistakes
 from proxy.config.model import RESTART_NEEDED, Config, LogLevel, Peer
@@ -55,6 +56,7 @@ from proxy.produce.submitter import ProduceQueues
 from proxy.routes.table import RouteTable
 from proxy.seams import GroupMember
 from proxy.upstream.jwks import Issuers, Source
+from proxy.upstream.upstreams import Upstreams
 
 log = logs.logger("app")
 
@@ -104,6 +106,7 @@ class Bridge:
         self._feeds: Readers[FeedKey, Feed] = await enter(Readers(self._new_feed, close=None))
         self._watching = Watching(await enter(Tracers()), await enter(Accesses()))
         self.http.on_unmatched = self._watching.unmatched
+        self._upstreams = await enter(Upstreams(self.metrics.upstream))
         drain: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._services = Services(
             metrics=self.metrics,
@@ -115,6 +118,7 @@ class Bridge:
             drain=drain,
             doors=Doors(Entrance(lambda issuer: self._issuers.of(source_of(issuer)))),
             watching=self._watching,
+            upstreams=self._upstreams,
         )
         self.http.table = self._services.table(config)
         self.metrics.add_source(self._samples)
@@ -185,13 +189,16 @@ class Bridge:
         return self.serving
 
     def dependencies(self) -> Sequence[Dependency]:
-        return status.dependencies(self._config, self._topics)
+        return status.dependencies(self._config, self._topics, self._upstreams)
 
     def routes(self) -> Mapping[str, RouteState]:
-        return status.route_states(self._config, self._topics)
+        return status.route_states(self._config, self._topics, self._upstreams)
 
     async def groups(self) -> Sequence[GroupState]:
         return await group_states(self._groups)
+
+    def upstreams(self) -> Sequence[UpstreamState]:
+        return status.upstream_states(self._upstreams)
 
     def group(self, name: str) -> Desk:
         return Desk.of(self._groups, name, self._graves)
@@ -206,6 +213,7 @@ class Bridge:
         yield from self._services.bounds.samples()
         yield from self._services.doors.samples()
         yield from self._issuers.samples()
+        yield from self._upstreams.samples()
         yield from self._watching.samples()
         yield from status.produce_samples(self._queues)
         yield from group_samples(session.state() for session in self._groups)
@@ -253,7 +261,7 @@ def changes(old: Config, new: Config) -> Iterator[str]:
     for name in sorted(before.keys() | after.keys()):
         if before.get(name) != after.get(name):
             yield f"route {name}: {'added' if name not in before else 'removed' if name not in after else 'changed'}"
-    for section in ("auth", "limits", "drain", "observe"):
+    for section in ("auth", "limits", "drain", "observe", "upstreams"):
         if getattr(old, section) != getattr(new, section):
             yield f"{section}: changed"
     reloaded = old.reloaded(new)

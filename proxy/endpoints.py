@@ -17,6 +17,7 @@ from proxy.http.batch import BatchEndpoint
 from proxy.http.bounds import Bounds
 from proxy.http.consume import ConsumeEndpoint, answer_closed
 from proxy.http.cors import CorsEndpoint, CorsPolicy, Preflight
+from proxy.http.deprecated import DeprecatedEndpoint, deprecation_headers
 from proxy.http.dispatch import Endpoint, Handler
 from proxy.http.doors import Doors
 from proxy.http.encoding import MAX_ZSTD_UPLOADS
@@ -24,6 +25,7 @@ from proxy.http.feed import FeedPoll, FeedStreaming
 from proxy.http.group import GroupPoll, GroupStreaming
 from proxy.http.items import ItemWriter
 from proxy.http.ndjson import NdjsonEndpoint
+from proxy.http.passthrough import PassthroughEndpoint
 from proxy.http.produce import ProduceEndpoint
 from proxy.http.selection import Selection
 from proxy.http.upkeep import Ends, Upkeep
@@ -33,7 +35,8 @@ from proxy.observe.metrics import Metrics, RouteMetrics
 from proxy.routes.recipe import RecordRecipe
 from proxy.routes.table import RouteTable
 from proxy.routes.traced import TracedRecipe
-from proxy.seams import Start, Submitter
+from proxy.seams import Start, Submitter, Upstream
+from proxy.upstream.upstreams import Upstreams
 
 COMMIT_INTERVAL_S = 1.0  # `commit: interval`
 
@@ -102,6 +105,7 @@ class Services:
     drain: "asyncio.Future[None]"
     watching: Watching
     doors: Doors
+    upstreams: Upstreams
     sieves: Sieves = field(default_factory=Sieves)
     zstd_uploads: Gate = field(default_factory=lambda: Gate(MAX_ZSTD_UPLOADS, 0, "streams of zstd", "zstd_uploads"))
 
@@ -111,6 +115,7 @@ class Services:
         self.ends.follow(config)
         self.watching.follow(config.observe)
         self.doors.follow(config)
+        self.upstreams.follow(config.upstreams)
         entries = [entry for route in config.routes for entry in self._entries(route, config)]
         return RouteTable.build([*entries, *self._preflights(config)])
 
@@ -118,7 +123,8 @@ class Services:
         """(method, path, endpoint) of the route, and of its acks where it has them."""
         metrics = self.metrics.route(route.name)
         for method, path, handle in self._handlers(route, config, metrics):
-            guarded = self.doors.guarded(route, self.bounds.limited(route, handle))
+            told = DeprecatedEndpoint(handle, deprecation_headers(route.deprecation)) if route.deprecation else handle
+            guarded = self.doors.guarded(route, self.bounds.limited(route, told))
             shared = CorsEndpoint(guarded, CorsPolicy.of(route.cors)) if route.cors else guarded
             yield method, path, Endpoint(route.name, self.watching.watched(route, shared), metrics)
 
@@ -133,7 +139,9 @@ class Services:
             yield "OPTIONS", path, Endpoint(route.name, Preflight(policies), self.metrics.route(route.name))
 
     def _handlers(self, route: Route, config: Config, metrics: RouteMetrics) -> Iterator[tuple[str, str, Handler]]:
-        if route.produce:
+        if route.upstream and not route.produce:
+            yield route.method, route.path, self._passthrough(route, self.upstreams[route.upstream], metrics)
+        elif route.produce:
             yield route.method, route.path, self._produce(route, route.produce, config, metrics)
         elif route.consume and route.consume.group:
             session = self.groups.get(GroupKey.of(route.consume))
@@ -142,6 +150,10 @@ class Services:
                 yield "POST", route.ack_path, AckEndpoint(session, self.bounds.gate, config.limits.max_body_bytes)
         elif route.consume:
             yield route.method, route.path, self._feed(route, route.consume, metrics)
+
+    def _passthrough(self, route: Route, upstream: Upstream, metrics: RouteMetrics) -> Handler:
+        gate = self.bounds.gate_of(route) if route.limits.in_flight else None
+        return PassthroughEndpoint(upstream, gate, metrics, route.limits.max_body_bytes)
 
     def _produce(self, route: Route, produce: Produce, config: Config, metrics: RouteMetrics) -> ProduceEndpoint:
         limits = config.limits

@@ -594,6 +594,10 @@ class UpstreamAnswer(Protocol):
         """The end-to-end ones, in order; with `content-length` if the upstream said one."""
         ...
 
+    def ready(self) -> tuple[bytes, bool]:
+        """What of the body has come already, without waiting, and whether that is all of it. Ask before `piece`."""
+        ...
+
     async def piece(self) -> bytes:
         """The next piece of the body, b"" at its end. Raises UpstreamFailed, UpstreamTimeout (it stood still)."""
         ...

@@ -2,16 +2,53 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from proxy.admin.operations import Dependency, RouteState
+from proxy.admin.operations import AddressState, Dependency, RouteState, UpstreamState
+from proxy.clock import now_s
 from proxy.config.model import Config
 from proxy.endpoints import all_topics, topics_of
 from proxy.kafka.topics import Topics
 from proxy.observe.metrics import Sample
 from proxy.produce.submitter import ProduceQueues
+from proxy.upstream.upstreams import Upstreams, troubles
 
 
-def dependencies(config: Config, topics: Topics) -> Sequence[Dependency]:
-    """The cluster, and each topic that a route names."""
+def dependencies(config: Config, topics: Topics, upstreams: Upstreams) -> Sequence[Dependency]:
+    """The cluster, each topic that a route names, and each upstream."""
+    return [*_of_kafka(config, topics), *_of_upstreams(upstreams)]
+
+
+def _of_upstreams(upstreams: Upstreams) -> Iterator[Dependency]:
+    for service in upstreams:
+        trouble = troubles(service)
+        yield Dependency(f"upstream {service.name}", not trouble, "; ".join(trouble))
+
+
+def upstream_states(upstreams: Upstreams) -> Sequence[UpstreamState]:
+    """How this worker gets on with them."""
+    now = now_s()
+    return [
+        UpstreamState(
+            service.name,
+            service.slots.count,
+            service.slots.waiting,
+            [
+                AddressState(
+                    address.url,
+                    address.takes(now),
+                    address.is_healthy,
+                    address.breaker.state(now),
+                    address.breaker.failed_in_a_row,
+                    address.in_use,
+                    address.trouble,
+                )
+                for address in service.addresses
+            ],
+        )
+        for service in upstreams
+    ]
+
+
+def _of_kafka(config: Config, topics: Topics) -> Sequence[Dependency]:
     state = topics.state()
     if not state.reachable:
         unknown = "Not known while no broker answers."
@@ -27,13 +64,15 @@ def dependencies(config: Config, topics: Topics) -> Sequence[Dependency]:
     ]
 
 
-def route_states(config: Config, topics: Topics) -> Mapping[str, RouteState]:
+def route_states(config: Config, topics: Topics, upstreams: Upstreams) -> Mapping[str, RouteState]:
     """What the clients of a route get now, where it is not served."""
     state = topics.state()
     states = {}
     for route in config.routes:
         missing = sorted(set(topics_of(route)) & set(state.missing))
-        if not state.reachable:
+        if route.upstream and (trouble := troubles(upstreams[route.upstream])):
+            states[route.name] = RouteState("upstream_unavailable", "; ".join(trouble))
+        elif topics_of(route) and not state.reachable:
             states[route.name] = RouteState("kafka_unavailable", "No broker answers.")
         elif missing:
             states[route.name] = RouteState("topic_missing", f"Kafka has no {', '.join(missing)}: create it.")

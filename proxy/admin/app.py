@@ -39,6 +39,7 @@ def admin_app(operations: Operations, *, is_private: bool = False) -> Starlette:
             Route("/metrics", endpoints.metrics),
             Route("/openapi.json", endpoints.openapi),
             Route("/admin/routes", endpoints.routes),
+            Route("/admin/upstreams", endpoints.upstreams),
             *group_routes(operations),
             Route("/admin/reload", endpoints.reload, methods=["POST"]),
             log_level_route(operations),
@@ -84,6 +85,10 @@ class _Endpoints:
     async def routes(self, request: Request) -> Response:
         operations = self._operations
         return answer({"routes": route_states(operations.config(), operations.routes(), operations.snapshot())})
+
+    async def upstreams(self, request: Request) -> Response:
+        """As one worker sees them: each has its own connections, breakers and checks."""
+        return answer({"upstreams": self._operations.upstreams()})
 
     async def reload(self, request: Request) -> Response:
         try:

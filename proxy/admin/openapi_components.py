@@ -194,6 +194,8 @@ _PROBLEMS = {
     422: "A field or parameter is missing or does not fit; nothing was written.",
     431: "The request's head is too large.",
     500: "The bridge failed.",
+    501: "CONNECT, TRACE and other protocols are not passed on.",
+    502: "The service behind the route broke off, or answered what is no HTTP; it may have acted.",
     503: "Not now; nothing was written. Repeat after the time in Retry-After.",
     504: "The outcome is not known. A repeated ack is harmless; a repeated record may be written twice.",
 }

@@ -17,10 +17,24 @@ JSON = "application/json"
 def operation(route: Route, method: str) -> Json:
     """The operation of one method of a route, without the parameters of its path."""
     operation_id = f"{route.name}-{method}" if route.method == ANY_METHOD else route.name
+    deprecated = {"deprecated": True} if route.deprecation else {}
+    return {"operationId": operation_id, **_described(route), **deprecated}
+
+
+def _described(route: Route) -> Json:
     if route.produce:
-        return {"operationId": operation_id, **_produce(route, route.produce)}
-    assert route.consume, f"{route.name} neither produces nor consumes; a checked configuration has no such route"
-    return {"operationId": operation_id, **_consume(route.consume)}
+        return _produce(route, route.produce)
+    return _consume(route.consume) if route.consume else _passed_on(route)
+
+
+def _passed_on(route: Route) -> Json:
+    """Nothing is known of what the service behind it takes and answers."""
+    return {
+        "summary": f"Passed on to {route.upstream} as it comes.",
+        "tags": ["passthrough"],
+        "parameters": [],
+        "responses": {"default": {"description": "What the service answers."}, **_problems(431, 501, 502, 503, 504)},
+    }
 
 
 def ack_operation(route: Route) -> Json:

@@ -33,6 +33,29 @@ class RouteState:
 
 
 @dataclass(frozen=True, slots=True)
+class AddressState:
+    """One address of an upstream, as one worker sees it."""
+
+    url: str
+    up: bool  # it gets requests
+    healthy: bool  # as its checks say; true without any
+    breaker: str  # closed, open, half_open
+    failed_in_a_row: int
+    in_use: int
+    trouble: str  # what failed last
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamState:
+    """One upstream, as one worker sees it."""
+
+    name: str
+    in_use: int
+    waiting: int
+    addresses: Sequence[AddressState]
+
+
+@dataclass(frozen=True, slots=True)
 class PartitionState:
     """One partition of a group. What its owner does not tell, or does not know yet, is None."""
 
@@ -141,6 +164,10 @@ class Operations(Protocol):
 
     async def groups(self) -> Sequence[GroupState]:
         """Every group that is read here, with all its workers: those elsewhere are asked, a second at most."""
+        ...
+
+    def upstreams(self) -> Sequence[UpstreamState]:
+        """Every upstream of the file."""
         ...
 
     def group(self, name: str) -> GroupControl:

@@ -38,12 +38,12 @@ def group_states(states: Sequence[GroupState]) -> list[dict[str, Any]]:
 
 
 def _configured(route: Route) -> dict[str, Any]:
-    common = {"name": route.name, "method": route.method, "path": route.path}
+    common = {"name": route.name, "method": route.method, "path": route.path, "upstream": route.upstream}
     if route.produce:
         return common | {"kind": "produce", "topics": [route.produce.topic], "group": None}
     if route.consume:
         return common | {"kind": "consume", "topics": list(route.consume.topics), "group": route.consume.group}
-    raise AssertionError(f"{route.name} neither produces nor consumes; a checked configuration has no such route")
+    return common | {"kind": "passthrough", "topics": [], "group": None}
 
 
 def _requests(snapshot: Snapshot) -> dict[str, dict[str, int]]:

@@ -11,6 +11,7 @@ from proxy.cli.tables import ARROWS, on_terminal, print_table
 from proxy.config.load import load
 from proxy.config.mistake import ConfigMistakes
 from proxy.config.model import Config, Consume, Produce, Route
+from proxy.config.upstreams import UpstreamService
 
 
 def check_file(path: Path, *, live: bool, sample: Path | None, route: str | None) -> int:
@@ -47,8 +48,10 @@ def _line(route: Route, config: Config) -> Line:
         produce = route.produce
         limits = _produce_limits(route, produce, config)
         return Line(route.name, route.method, route.path, "produce", (produce.topic,), "", produce.key or "", limits)
-    assert route.consume, f"{route.name} neither produces nor consumes; a checked configuration has no such route"
     consume = route.consume
+    if consume is None:
+        limits = _passthrough_limits(config.upstreams[route.upstream or ""])
+        return Line(route.name, route.method, route.path, "passthrough", (route.upstream or "",), "", "", limits)
     group, limits = consume.group or "", _consume_limits(consume)
     return Line(route.name, route.method, route.path, "consume", consume.topics, group, "", limits)
 
@@ -64,6 +67,10 @@ def _consume_limits(consume: Consume) -> str:
         return f"from {consume.from_}"
     lease = f", lease {consume.lease_ms / 1000:g} s" if consume.ack == "explicit" else ""
     return f"from {consume.from_}, ack {consume.ack}{lease}"
+
+
+def _passthrough_limits(upstream: UpstreamService) -> str:
+    return f"{', '.join(upstream.url)} in {upstream.timeout_ms / 1000:g} s"
 
 
 def _print_routes(lines: Sequence[Line]) -> None:

@@ -14,7 +14,7 @@ PIPE_WIDTH = 1_000_000
 FIRST_WIDTH = 36  # of 80
 NOTHING = "–"  # in place of an empty cell
 
-ARROWS = {"produce": "→", "consume": "←"}  # to Kafka, from Kafka
+ARROWS = {"produce": "→", "consume": "←", "passthrough": "⇄"}  # to Kafka, from Kafka, to an upstream and back
 COLOURS = {"ok": "green", "serving": "green", "warn": "yellow", "fail": "red"}
 
 

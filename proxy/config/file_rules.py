@@ -11,6 +11,7 @@ from proxy.config.observe_rules import OBSERVE_RULES
 from proxy.config.outline import RouteOutline, mapping, routes, section
 from proxy.config.peer_rules import PEER_RULES
 from proxy.config.rate_rules import rates_make_sense
+from proxy.config.upstream_rules import UPSTREAM_FILE_RULES
 
 Data = Mapping[str, Any]
 
@@ -42,6 +43,8 @@ def bodies_fit_in_flight(data: Data) -> Iterator[Fault]:
     if limits.max_body_bytes > limits.in_flight_bytes:
         yield Fault(("limits", "max_body_bytes"), f"is more than in_flight_bytes ({limits.in_flight_bytes})")
     for route in routes(data):
+        if route.said.get("upstream") is not None and not route.produce:
+            continue  # its bodies are streamed
         own = section(RouteLimits, route.said.get("limits"))
         if own and own.max_body_bytes and own.max_body_bytes > limits.in_flight_bytes:
             path = (*route.path, "limits", "max_body_bytes")
@@ -115,4 +118,5 @@ FILE_RULES = (
     *OBSERVE_RULES,
     *AUTH_RULES,
     *PEER_RULES,
+    *UPSTREAM_FILE_RULES,
 )

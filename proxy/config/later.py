@@ -8,10 +8,9 @@ from collections.abc import Callable, Sequence
 NOT_IN_THIS_VERSION = "not in this version"
 
 _KEYS = {
-    "": ("upstreams", "spool", "tls"),
+    "": ("spool", "tls"),
     "kafka": ("security",),
     "peer": ("tls",),
-    "routes.*": ("upstream",),
     "routes.*.limits": ("streams",),
     "routes.*.response": ("spooled",),
 }

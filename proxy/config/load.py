@@ -24,6 +24,7 @@ from proxy.config.model import Config, SchemaFile
 from proxy.config.outline import routes
 from proxy.config.route_rules import ROUTE_RULES
 from proxy.config.tls_files import make_names_whole, try_files
+from proxy.config.upstream_rules import with_whole_names
 from proxy.config.words import explain
 
 Flags = Mapping[str, Mapping[str, object]]
@@ -45,6 +46,7 @@ def load(path: FilePath, environ: Mapping[str, str] = os.environ, flags: Flags =
         _read_schemas(data, path.parent, unreadable)
         data = make_names_whole(data, path.parent)
         _read_callers(data, path.parent, environ, elsewhere)
+        data = with_whole_names(data, path.parent)
     config, faults = _validate(data)
     if isinstance(data, dict):
         faults += _break_rules(data)

@@ -20,6 +20,7 @@ from proxy.config.moment import read_moment
 from proxy.config.pattern import Pattern
 from proxy.config.section import Section
 from proxy.config.tls import ListenerTls
+from proxy.config.upstreams import Deprecation, UpstreamService
 from proxy.config.values import (
     Address,
     AnswerHeader,
@@ -337,12 +338,14 @@ class Route(Section):
     produce: Produce | None = Field(default=None, description="Write each request as one record.")
     consume: Consume | None = Field(default=None, description="Read records: long poll, SSE or NDJSON.")
     migrate: Migrate | None = Field(default=None, description="Move it from its upstream to Kafka, by stages, or back.")
+    upstream: str | None = Field(default=None, description="Pass each request on to this service of `upstreams`.")
     response: Response | None = Field(default=None, description="What clients get once the record is written.")
     limits: RouteLimits = Field(default=RouteLimits(), description="This route's own limits.")
     cors: Cors | None = Field(default=None, description="Which other origins' pages may call it; else none.")
     auth: RouteAuthSection = Field(
         default=None, description="What callers need: none, any (who is known), or rights. Required beside `auth`."
     )
+    deprecation: Deprecation | None = Field(default=None, description="Tell its clients that it will go.")
 
     @model_validator(mode="before")
     @classmethod
@@ -400,6 +403,9 @@ class Config(Section):
     limits: Limits = Field(default=Limits(), description="Bounds for all routes together.")
     drain: Drain = Field(default=Drain(), description="How the bridge stops.")
     observe: Observe = Field(default=Observe(), description="Logs and traces.")
+    upstreams: dict[RouteName, UpstreamService] = Field(
+        default={}, description="Services that routes pass requests on to."
+    )
     routes: tuple[Route, ...] = Field(min_length=1, description="What each method and path does.")
 
     def logging_from(self, level: LogLevel) -> "Config":

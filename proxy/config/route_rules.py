@@ -13,6 +13,7 @@ from proxy.config.mistake import Fault, Path
 from proxy.config.model import Route
 from proxy.config.outline import RouteOutline
 from proxy.config.placeholder import OF_CALLERS, BadTemplate, Placeholder, parse_template
+from proxy.config.upstream_rules import UPSTREAM_ROUTE_RULES
 
 Rule = Callable[[RouteOutline], Iterator[Fault]]
 Text = tuple[Path, str]  # where a template stands in the file, and what it says
@@ -21,12 +22,20 @@ _NO_BODY = (204, 205, 304)
 
 
 def one_purpose(route: RouteOutline) -> Iterator[Fault]:
-    """A route produces or consumes. One that says neither, but has a key we do not know, has its fault already."""
-    purposes = [key for key in ("produce", "consume") if route.said.get(key) is not None]
-    if len(purposes) == 2:
-        yield Fault((*route.path, "consume"), "stands beside produce: a route has one of them, make it two routes")
+    """A route produces, consumes or passes on. One with a key we do not know instead has its fault already."""
+    purposes = [key for key in ("produce", "consume", "upstream") if route.said.get(key) is not None]
+    if "consume" in purposes and len(purposes) > 1:
+        yield Fault((*route.path, "consume"), f"stands beside {_other(purposes)}: make it two routes")
+    if purposes == ["produce", "upstream"] and route.said.get("migrate") is None:
+        detail = "stands beside produce: write `migrate`, which says who answers, or make it two routes"
+        yield Fault((*route.path, "upstream"), detail)
     if not purposes and set(route.said) <= set(Route.model_fields):
-        yield Fault(route.path, "says neither produce nor consume: a route has exactly one of them")
+        detail = "says neither produce, consume nor upstream: a route has one of them"
+        yield Fault(route.path, detail)
+
+
+def _other(purposes: list[str]) -> str:
+    return next(purpose for purpose in purposes if purpose != "consume")
 
 
 def reads_are_get_or_post(route: RouteOutline) -> Iterator[Fault]:
@@ -35,8 +44,11 @@ def reads_are_get_or_post(route: RouteOutline) -> Iterator[Fault]:
 
 
 def response_is_for_produce(route: RouteOutline) -> Iterator[Fault]:
-    if route.consume and not route.produce and route.said.get("response") is not None:
-        yield Fault((*route.path, "response"), "is for produce routes: a consume route answers records", at_key=True)
+    if not route.produce and route.said.get("response") is not None:
+        reads = bool(route.consume)
+        if reads or route.said.get("upstream") is not None:
+            what = "a consume route answers records" if reads else "an upstream's answer goes through as it is"
+            yield Fault((*route.path, "response"), f"is for produce routes: {what}", at_key=True)
 
 
 def leases_need_a_group(route: RouteOutline) -> Iterator[Fault]:
@@ -227,4 +239,5 @@ ROUTE_RULES: tuple[Rule, ...] = (
     batches_can_come_in,
     *FILTER_RULES,
     *MIGRATE_RULES,
+    *UPSTREAM_ROUTE_RULES,
 )

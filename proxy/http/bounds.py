@@ -30,7 +30,8 @@ class Bounds:
     def follow(self, config: Config) -> None:
         """Put this configuration in force. A rate that is still written as before goes on counting."""
         limits = config.limits
-        largest_bytes = max(_max_body_bytes(route, limits) for route in config.routes)
+        held = (_max_body_bytes(route, limits) for route in config.routes if not _only_passes_on(route))
+        largest_bytes = max(held, default=limits.max_body_bytes)
         _widen(self.gate, limits.in_flight, limits.in_flight_bytes, largest_bytes)
         self.streams.limit = limits.streams
         self._gates = {route.name: self._gate(route, limits) for route in config.routes if _has_gate(route)}
@@ -56,7 +57,10 @@ class Bounds:
             yield Sample("stepbridge_rate_uncounted_total", labels, meters.uncounted)
 
     def _gate(self, route: Route, limits: Limits) -> Gate:
-        gate = self._gates.get(route.name) or Gate(0, 0, f"route {route.name}", "route_in_flight", self.gate)
+        outer = None if _only_passes_on(route) else self.gate
+        gate = self._gates.get(route.name)
+        if gate is None or gate.outer is not outer:
+            gate = Gate(0, 0, f"route {route.name}", "route_in_flight", outer)
         own = route.limits
         most_bytes = own.in_flight_bytes or limits.in_flight_bytes
         _widen(gate, own.in_flight or limits.in_flight, most_bytes, _max_body_bytes(route, limits))
@@ -79,6 +83,11 @@ class Bounds:
 
 def _has_gate(route: Route) -> bool:
     return route.limits.in_flight is not None or route.limits.in_flight_bytes is not None
+
+
+def _only_passes_on(route: Route) -> bool:
+    """Its requests wait for a service that may be slow: they take no place of what goes to Kafka."""
+    return route.upstream is not None and route.produce is None
 
 
 def _widen(gate: Gate, limit: int, limit_bytes: int, max_body_bytes: int) -> None:

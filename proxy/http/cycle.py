@@ -34,6 +34,7 @@ class Cycle(RequestResponseCycle):
         self._head: bytes | None = None
         self._gone: asyncio.Future[None] | None = None
         self.scope = protocol.scope
+        self.target = protocol.url
         self.transport = protocol.transport
         self.flow = protocol.flow
         self.logger = protocol.logger
@@ -53,6 +54,7 @@ class Cycle(RequestResponseCycle):
         self.expected_content_length = 0
         self._fault: ProxyError | None = None
         self._rest_s = 0.0
+        self._until_close = False
 
     async def run_asgi(self, app: Any) -> None:
         """As uvicorn's; then let go of the scope, which knows this object: the collector would find that circle late,
@@ -97,6 +99,10 @@ class Cycle(RequestResponseCycle):
         if not self.disconnected:
             self._write(body, more=False)
             self._complete()
+
+    def relay(self) -> None:
+        """The answer to come is another server's: it has its own Date."""
+        self.default_headers = []
 
     def push(self, piece: Piece) -> bool:
         """A piece of an answer whose first piece was sent, at once. False: too much is waiting; nothing was written."""
@@ -185,11 +191,20 @@ class Cycle(RequestResponseCycle):
             self.keep_alive = False
         elif not self.keep_alive:
             parts.append(b"connection: close\r\n")
-        if self.chunked_encoding is None and self.scope["method"] != "HEAD" and status not in (204, 304):
-            self.chunked_encoding = True
-            parts.append(b"transfer-encoding: chunked\r\n")
+        if status in (204, 304):  # a 304 says what a 200 would have (RFC 9110, 8.6)
+            self.expected_content_length = 0
+        elif self.chunked_encoding is None and self.scope["method"] != "HEAD":
+            self._frame(parts)
         parts.append(b"\r\n")
         return b"".join(parts)
+
+    def _frame(self, parts: list[bytes]) -> None:
+        """Of a body whose length is not known: HTTP/1.0 has only the end of the connection for that."""
+        self.chunked_encoding = self.scope["http_version"] != "1.0"
+        if self.chunked_encoding:
+            parts.append(b"transfer-encoding: chunked\r\n")
+        else:
+            self._until_close = True
 
     def _write(self, body: bytes, *, more: bool) -> None:
         parts = [] if self._head is None else [self._head]
@@ -201,6 +216,8 @@ class Cycle(RequestResponseCycle):
                 parts += (b"%x\r\n" % len(body), body, b"\r\n")
             if not more:
                 parts.append(b"0\r\n\r\n")
+        elif self._until_close:
+            parts.append(body)
         else:
             self.expected_content_length -= len(body)
             if self.expected_content_length < 0:

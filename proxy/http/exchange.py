@@ -45,6 +45,8 @@ class Piece:
 class Connection(Protocol):
     """What our protocol offers beyond ASGI (`http/cycle.py`)."""
 
+    target: bytes  # of the request line, as it was sent
+
     @property
     def client_certificate(self) -> ClientCertificate | None:
         """Whom the client showed itself to be, verified; None without TLS, or where it showed nothing."""
@@ -55,6 +57,7 @@ class Connection(Protocol):
     def body_now(self) -> bytes | None: ...
     async def answer(self, status: int, headers: Headers, body: bytes) -> None: ...
     def push(self, piece: Piece) -> bool: ...
+    def relay(self) -> None: ...
     def rest(self, seconds: float) -> None: ...
     def abort(self) -> None: ...
 
@@ -138,6 +141,14 @@ class Exchange:
         if self.admission is not None:
             self.admission.check()
 
+    @property
+    def target(self) -> bytes:
+        """Path and query exactly as they were sent; of a whole URL what follows its authority (RFC 9112, 3.2.2)."""
+        target = self.connection.target
+        if not target.startswith(b"/"):
+            target = b"/" + target.partition(b"://")[2].partition(b"/")[2]
+        return target
+
     def header(self, name: bytes) -> bytes | None:
         """The header of that (lower-case) name; of several the last."""
         return self._by_name.get(name)
@@ -214,6 +225,22 @@ class Exchange:
         if self.metrics is not None:
             self.metrics.answered(status, now_s() - self.started_s)
         return [(b"x-request-id", self.request_id.encode()), *self.more_headers, *headers]
+
+    async def relay(self, status: int, headers: Headers, body: bytes) -> None:
+        """The whole answer of another server: its head as it is, and what was asked for beside it."""
+        self.connection.relay()
+        await self.connection.answer(status, self._relayed(status, headers), body)
+
+    async def begin_relay(self, status: int, headers: Headers, piece: bytes) -> None:
+        """The same for one that goes on: its head leaves now, with what there is of the body."""
+        self.connection.relay()
+        await self._send({"type": "http.response.start", "status": status, "headers": self._relayed(status, headers)})
+        await self.write(piece)
+
+    def _relayed(self, status: int, headers: Headers) -> Headers:
+        """As `_begun`, but an X-Request-Id of the other server's stays the only one."""
+        begun = self._begun(status, headers)
+        return begun[1:] if any(name == b"x-request-id" for name, _ in headers) else begun
 
     async def write(self, piece: bytes) -> None:
         """A piece of the body. Waits while the client reads too slowly."""

@@ -1,87 +1,109 @@
 """A route with an `upstream`: the request goes on as it came, and the answer comes back as it is.
 
-Bodies of any size are streamed in both directions, as fast as the slower side takes them. What the bridge adds is
-here: to the request Via, Forwarded and X-Forwarded-*, to the answer its `x-request-id` (if the upstream sent none).
-What belongs to one connection only is left out in both directions (RFC 9110, 7.6.1).
+Bodies of any size are streamed in both directions, as fast as the slower side takes them. What the bridge adds is said
+here: to the request Via, Forwarded, X-Forwarded-* and, if the client sent none, X-Request-Id; to the answer its
+`x-request-id` (if the upstream sent none) and what the route's own keys ask for (rates, deprecation). What belongs to
+one connection only is left out in both directions (RFC 9110, 7.6.1).
 """
 
+import re
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
 from proxy.errors import NotPassedOn
-from proxy.http.exchange import CLOSE, Exchange, Headers
+from proxy.http.exchange import CLOSE, End, Exchange, Headers, Interrupt, too_large
 from proxy.limits.gate import Gate
+from proxy.observe.metrics import RouteMetrics
 from proxy.seams import Upstream, UpstreamAnswer, UpstreamRequest
+from proxy.upstream.head import end_to_end
 
-HOP_BY_HOP = frozenset(
-    (b"connection", b"keep-alive", b"proxy-connection", b"te", b"trailer", b"transfer-encoding", b"upgrade")
-)
-_OURS = frozenset((b"via", b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto", b"expect"))
+VIA = b" stepbridge"  # our name among the recipients (RFC 9110, 7.6.3), after the protocol's version
+NEVER = End()  # what no drain ends: a request that was taken is answered
+
+_REBUILT = frozenset((b"via", b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto", b"expect"))
+_host = re.compile(rb"[A-Za-z0-9._:\[\]-]+")
 
 
-def upstream_request(exchange: Exchange, body: bytes | None = None) -> UpstreamRequest:
-    """The request of this exchange, as its upstream is to get it. `body`: if it was read already; else it is streamed.
+def upstream_request(
+    exchange: Exchange, body: bytes | None = None, *, limit_bytes: int | None = None
+) -> UpstreamRequest:
+    """The request of this exchange, as its upstream is to get it.
 
-    Raises NotPassedOn for CONNECT, TRACE and upgrades.
+    `body`: if it was read already. Else it is what is here as a whole, or its pieces as they come, of which more than
+    `limit_bytes` raise TooLarge. Raises NotPassedOn for CONNECT, TRACE and upgrades.
     """
     _check(exchange)
-    scope = exchange.scope
-    query = scope["query_string"]
-    target = b"%b?%b" % (scope["raw_path"], query) if query else scope["raw_path"]
-    has_body = exchange.header(b"content-length") is not None or exchange.header(b"transfer-encoding") is not None
-    streamed = body_pieces(exchange) if has_body and body is None else None
-    return UpstreamRequest(scope["method"], target, request_headers(exchange), body if streamed is None else streamed)
+    headers = request_headers(exchange)
+    whole_or_pieces: bytes | AsyncIterator[bytes] | None = body
+    if body is None and _has_body(exchange):
+        whole_or_pieces = exchange.connection.body_now()
+        if whole_or_pieces is None:
+            whole_or_pieces = body_pieces(exchange, limit_bytes)
+            if (exchange.header(b"expect") or b"").lower() == b"100-continue":
+                headers = [*headers, (b"expect", b"100-continue")]
+        elif limit_bytes is not None and len(whole_or_pieces) > limit_bytes:
+            raise too_large(limit_bytes)
+    return UpstreamRequest(exchange.scope["method"], exchange.target, headers, whole_or_pieces)
 
 
-async def body_pieces(exchange: Exchange) -> AsyncIterator[bytes]:
-    """The client's body as it comes. Raises ClientGone, and what broke the body off (BodyTimeout, Malformed)."""
-    more = True
+async def body_pieces(exchange: Exchange, limit_bytes: int | None = None) -> AsyncIterator[bytes]:
+    """The client's body as it comes.
+
+    Raises ClientGone, TooLarge, and what broke the body off (BodyTimeout, Malformed).
+    """
+    declared = exchange.header(b"content-length")
+    if limit_bytes is not None and declared is not None and int(declared) > limit_bytes:
+        raise too_large(limit_bytes)
+    size_bytes, more = 0, True
     while more:
         piece, more = await exchange.piece()
+        size_bytes += len(piece)
+        if limit_bytes is not None and size_bytes > limit_bytes:
+            raise too_large(limit_bytes)
         if piece:
             yield piece
-
-
-def end_to_end(headers: Headers) -> Headers:
-    """Without those of the connection, also the ones that `Connection` names."""
-    named: set[bytes] = set()
-    for name, value in headers:
-        if name == b"connection":
-            named.update(word.strip().lower() for word in value.split(b","))
-    return [field for field in headers if field[0] not in HOP_BY_HOP and field[0] not in named]
 
 
 def request_headers(exchange: Exchange) -> Headers:
     """What goes on of the client's headers, and what the bridge says of itself."""
     scope = exchange.scope
     client = (scope["client"] or ("unknown",))[0].encode()
-    host = exchange.header(b"host") or b""
-    proto = scope["scheme"].encode()
-    sent = end_to_end(exchange.headers)
+    host, proto = exchange.header(b"host") or b"", scope["scheme"].encode()
     node = b'"[%b]"' % client if b":" in client else client
-    said = b'for=%b;host="%b";proto=%b' % (node, host, proto)
-    came = {name: b", ".join(value for each, value in sent if each == name) for name in _OURS}
-    return [
-        *(field for field in sent if field[0] not in _OURS),
-        (b"via", _joined(came[b"via"], b"%b stepbridge" % scope["http_version"].encode())),
-        (b"forwarded", _joined(came[b"forwarded"], said)),
-        (b"x-forwarded-for", _joined(came[b"x-forwarded-for"], client)),
-        (b"x-forwarded-host", came[b"x-forwarded-host"] or host),
-        (b"x-forwarded-proto", came[b"x-forwarded-proto"] or proto),
+    by = b'host="%b";' % host if _host.fullmatch(host) else b""
+    came: dict[bytes, bytes] = {}
+    sent = []
+    for field in end_to_end(exchange.headers):
+        name, value = field
+        if name in _REBUILT:
+            came[name] = b"%b, %b" % (came[name], value) if name in came else value
+        else:
+            sent.append(field)
+    if exchange.header(b"x-request-id") is None:
+        sent.append((b"x-request-id", exchange.request_id.encode()))
+    sent += [
+        (b"via", _joined(came.get(b"via"), scope["http_version"].encode() + VIA)),
+        (b"forwarded", _joined(came.get(b"forwarded"), b"for=%b;%bproto=%b" % (node, by, proto))),
+        (b"x-forwarded-for", _joined(came.get(b"x-forwarded-for"), client)),
+        (b"x-forwarded-host", came.get(b"x-forwarded-host", host)),
+        (b"x-forwarded-proto", came.get(b"x-forwarded-proto", proto)),
     ]
-
-
-def _joined(before: bytes, ours: bytes) -> bytes:
-    return b"%b, %b" % (before, ours) if before else ours
+    return sent
 
 
 async def pass_answer(exchange: Exchange, answer: UpstreamAnswer, tee: Callable[[bytes], None] | None = None) -> None:
-    """Hand the answer on to the client, piece by piece, and close it. `tee` is shown each piece of its body.
+    """Hand the answer on to the client as it comes, and close it. `tee` is shown each piece of its body.
 
     Raises what `answer.piece` raises, after the head has gone: the connection to the client is then broken off.
     """
     try:
-        await exchange.begin(answer.status, answer.headers)
+        piece, is_whole = answer.ready()
+        if tee is not None and piece:
+            tee(piece)
+        if is_whole:
+            await exchange.relay(answer.status, answer.headers, piece)
+            return
+        await exchange.begin_relay(answer.status, answer.headers, piece)
         while piece := await answer.piece():
             if tee is not None:
                 tee(piece)
@@ -89,6 +111,16 @@ async def pass_answer(exchange: Exchange, answer: UpstreamAnswer, tee: Callable[
         await exchange.end()
     finally:
         await answer.close()
+
+
+def _joined(before: bytes | None, ours: bytes) -> bytes:
+    return b"%b, %b" % (before, ours) if before else ours
+
+
+def _has_body(exchange: Exchange) -> bool:
+    """A Content-Length of 0 is none."""
+    length = exchange.header(b"content-length")
+    return exchange.header(b"transfer-encoding") is not None or (length is not None and int(length) > 0)
 
 
 def _check(exchange: Exchange) -> None:
@@ -101,12 +133,26 @@ def _check(exchange: Exchange) -> None:
 
 @dataclass(frozen=True, slots=True)
 class PassthroughEndpoint:
-    """A route that has not moved yet."""
+    """A route that has not moved yet. `gate`: its own bound, where it has one: another is the upstream's pool.
+
+    When the client goes, so does the request to the upstream.
+    """
 
     upstream: Upstream
-    gate: Gate
+    gate: Gate | None
+    metrics: RouteMetrics
+    max_body_bytes: int | None
 
     async def __call__(self, exchange: Exchange) -> None:
-        with self.gate.entered():
-            answer = await self.upstream.send(upstream_request(exchange))
-            await pass_answer(exchange, answer)
+        gate, metrics = self.gate, self.metrics
+        if gate is not None:
+            gate.enter()
+        metrics.in_flight += 1
+        try:
+            with Interrupt(exchange, NEVER):
+                request = upstream_request(exchange, limit_bytes=self.max_body_bytes)
+                await pass_answer(exchange, await self.upstream.send(request))
+        finally:
+            metrics.in_flight -= 1
+            if gate is not None:
+                gate.leave()

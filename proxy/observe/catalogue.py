@@ -174,6 +174,49 @@ FAMILIES = (
         (),
         "Connections to the peer port that did not know the secret, or were broken off before they showed it.",
     ),
+    # upstreams
+    Family(
+        "stepbridge_upstream_requests_total",
+        Kind.COUNTER,
+        ("upstream", "outcome"),
+        "Requests to an upstream by their end: `answered`, `broken_off` after the answer had begun, `abandoned` by the "
+        "client, or the code it was told (`upstream_unavailable`, …).",
+    ),
+    Family(
+        "stepbridge_upstream_retries_total",
+        Kind.COUNTER,
+        ("upstream", "reason"),
+        "Requests that went once more, by the code of what came of them before.",
+    ),
+    Family(
+        "stepbridge_upstream_first_byte_seconds",
+        Kind.HISTOGRAM,
+        ("upstream",),
+        "Time from taking a request on until the head of its answer, tries and the wait for a connection included.",
+        "seconds",
+    ),
+    Family("stepbridge_upstream_connections", Kind.GAUGE, ("upstream", "address"), "Connections in use by requests."),
+    Family("stepbridge_upstream_waiting", Kind.GAUGE, ("upstream",), "Requests that wait for a connection."),
+    Family(
+        "stepbridge_upstream_address_up",
+        Kind.GAUGE,
+        ("upstream", "address"),
+        "1 while the address gets requests (healthy, and its breaker closed) from every worker, else 0.",
+        merge=Merge.MIN,
+    ),
+    Family(
+        "stepbridge_upstream_breaker_open",
+        Kind.GAUGE,
+        ("upstream", "address"),
+        "1 while a worker's breaker leaves the address alone (open, or half-open), else 0.",
+        merge=Merge.MAX,
+    ),
+    Family(
+        "stepbridge_upstream_breaker_opened_total",
+        Kind.COUNTER,
+        ("upstream", "address"),
+        "How often its breaker has opened.",
+    ),
     # Kafka and the process
     Family(
         "stepbridge_kafka_up", Kind.GAUGE, (), "1 while the cluster answers (every worker), else 0.", merge=Merge.MIN

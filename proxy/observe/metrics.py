@@ -144,11 +144,40 @@ class RouteMetrics:
             snapshot.numbers["stepbridge_bytes_total"][route, "out", "delivered"] = self._delivered.size_bytes
 
 
+class UpstreamMetrics:
+    """What one upstream has done. Beside these numbers, what it is like at a scrape comes from a source."""
+
+    __slots__ = ("_outcomes", "_retries", "first_byte_s")
+
+    def __init__(self) -> None:
+        self._outcomes: defaultdict[str, int] = defaultdict(int)
+        self._retries: defaultdict[str, int] = defaultdict(int)
+        self.first_byte_s = Distribution()
+
+    def ended(self, outcome: str) -> None:
+        """A request came to its end: `answered`, `abandoned` by its client, `broken_off` after its answer had begun,
+        or the code of what its client was told."""
+        self._outcomes[outcome] += 1
+
+    def retried(self, reason: str) -> None:
+        """A request goes once more, for what came of it before: a code."""
+        self._retries[reason] += 1
+
+    def add_to(self, snapshot: Snapshot, upstream: str) -> None:
+        """Put everything into a snapshot, under this upstream's name."""
+        snapshot.distributions["stepbridge_upstream_first_byte_seconds"][upstream,] = self.first_byte_s.copy()
+        for outcome, count in self._outcomes.items():
+            snapshot.numbers["stepbridge_upstream_requests_total"][upstream, outcome] = count
+        for reason, count in self._retries.items():
+            snapshot.numbers["stepbridge_upstream_retries_total"][upstream, reason] = count
+
+
 class Metrics:
     """All metrics of one process. Services hand in what they know as sources, and need no more of this room."""
 
     def __init__(self) -> None:
         self._routes: dict[str, RouteMetrics] = {}
+        self._upstreams: dict[str, UpstreamMetrics] = {}
         self._kafka_errors: defaultdict[tuple[str, str], int] = defaultdict(int)
         self._loop_lag = Distribution()
         self._sources: list[Source] = []
@@ -156,6 +185,10 @@ class Metrics:
     def route(self, name: str) -> RouteMetrics:
         """The counters of a configured route, always the same object: ask once, keep it."""
         return self._routes.setdefault(name, RouteMetrics())
+
+    def upstream(self, name: str) -> UpstreamMetrics:
+        """The counters of a configured upstream, always the same object."""
+        return self._upstreams.setdefault(name, UpstreamMetrics())
 
     def kafka_error(self, operation: str, error: str) -> None:
         """The Kafka client failed: what we were doing (a word of ours), and the error's class name."""
@@ -183,6 +216,8 @@ class Metrics:
             snapshot.numbers["stepbridge_kafka_errors_total"][operation, error] = count
         for name, route in self._routes.items():
             route.add_to(snapshot, name)
+        for name, upstream in self._upstreams.items():
+            upstream.add_to(snapshot, name)
         for source in self._sources:
             _ask(source, snapshot)
         return snapshot

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from proxy.admin.operations import Dependency, GroupState, LetterState, RouteState
+from proxy.admin.operations import Dependency, GroupState, LetterState, RouteState, UpstreamState
 from proxy.admin.problem import NoGroup
 from proxy.config.mistake import ConfigMistakes
 from proxy.config.model import Config, LogLevel
@@ -36,6 +36,7 @@ class ScriptedOperations:
     needs: Sequence[Dependency] = (Dependency("kafka", up=True),)
     route_states: Mapping[str, RouteState] = field(default_factory=dict)
     group_states: Sequence[GroupState] = ()
+    upstream_states: Sequence[UpstreamState] = ()
     controls: "dict[str, ScriptedGroup]" = field(default_factory=lambda: {"shops": ScriptedGroup()})
     metrics: Metrics = field(default_factory=Metrics)
     next_reload: Sequence[str] | ConfigMistakes = ()
@@ -55,6 +56,9 @@ class ScriptedOperations:
 
     async def groups(self) -> Sequence[GroupState]:
         return self.group_states
+
+    def upstreams(self) -> Sequence[UpstreamState]:
+        return self.upstream_states
 
     def group(self, name: str) -> "ScriptedGroup":
         if name not in self.controls:

@@ -130,7 +130,7 @@ def test_routes_of_one_group_read_and_lease_alike(tmp_path: Path, settings: str,
 @pytest.mark.parametrize(
     ("route", "mistake"),
     [
-        ("{route: POST /a}", "5: routes[0]: says neither produce nor consume"),
+        ("{route: POST /a}", "5: routes[0]: says neither produce, consume nor upstream"),
         (
             "{route: GET /a, produce: {topic: a}, consume: {topics: [a]}}",
             "51: routes[0].consume: stands beside",

@@ -38,6 +38,7 @@ from proxy.config.model import (
 )
 from proxy.config.schema import editor_schema, editor_schema_text
 from proxy.config.tls import ListenerTls
+from proxy.config.upstreams import Breaker, Deprecation, Health, UpstreamService, UpstreamTls
 
 CONFIG = Path(__file__).parents[3] / "config"
 SECRET = {"STEPBRIDGE_SECRET": "0123456789abcdef"}
@@ -45,6 +46,7 @@ SECRET = {"STEPBRIDGE_SECRET": "0123456789abcdef"}
 # In reference.yaml the first route produces, the second consumes, and the third has what goes without a group. Their
 # defaults are said in words: each stands for an example, or depends on another key.
 ROUTE_0, ROUTE_1, ROUTE_2 = ("routes", 0), ("routes", 1), ("routes", 2)
+INVENTORY = ("upstreams", "inventory")
 WITHOUT_GROUP = ("allow_from", "filter")
 SECTIONS: dict[KeyPath, type[BaseModel]] = {
     ("kafka",): Kafka,
@@ -67,7 +69,12 @@ SECTIONS: dict[KeyPath, type[BaseModel]] = {
     (*ROUTE_0, "limits"): RouteLimits,
     (*ROUTE_0, "limits", "rate"): Rates,
     (*ROUTE_0, "cors"): Cors,
+    (*ROUTE_0, "deprecation"): Deprecation,
     (*ROUTE_1, "consume"): Consume,
+    INVENTORY: UpstreamService,
+    (*INVENTORY, "breaker"): Breaker,
+    (*INVENTORY, "health"): Health,
+    (*INVENTORY, "tls"): UpstreamTls,
 }
 UNITS = {"_ms": "Milliseconds.", "_bytes": "Bytes."}
 
@@ -141,7 +148,7 @@ def test_each_key_of_the_reference_has_its_default(path: KeyPath) -> None:
 def test_the_reference_has_no_other_keys_than_the_models() -> None:
     known = {path for path in DOCUMENT.keys if not re.search(r"headers|body'|filter", str(path[:-1]))}
     without_group = {(*ROUTE_2, "route"), (*ROUTE_2, "consume"), (*ROUTE_2, "consume", "topics")}
-    assert known <= set(FIELDS) | {(*ROUTE_1, "route")} | without_group
+    assert known <= set(FIELDS) | {(*ROUTE_1, "route"), INVENTORY} | without_group
 
 
 def sections_in(field: FieldInfo) -> tuple[Any, ...]:

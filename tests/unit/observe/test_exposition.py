@@ -17,6 +17,7 @@ def metrics() -> Metrics:
     route.answered(201, 0.004)
     route.produced("written", 1, 250, 0.003)
     route.delivered(1, 250)
+    metrics.upstream("legacy").first_byte_s.observe(0.02)
     metrics.kafka_error("send", "KafkaTimeoutError")
     metrics.loop_lag(0.0002)
     metrics.add_source(

@@ -1,0 +1,59 @@
+"""Connections to the addresses of one upstream, kept open between requests: aiohttp's pool, without its session.
+
+aiohttp's ClientSession would write header values as UTF-8 and drop what is none, add headers, and lose the rest of a
+body that broke off. So heads are ours (`head.py`), and of aiohttp there is what is beneath: connector and parser
+(`call.py`).
+"""
+
+import asyncio
+import ssl
+
+import aiohttp
+from aiohttp.client_reqrep import ClientRequest
+from aiohttp.connector import Connection
+from yarl import URL
+
+from proxy.config.upstreams import UpstreamService
+from proxy.errors import UpstreamAway
+from proxy.upstream.tls import client_context
+
+STALE_TRIES = 8
+
+
+class Lines:
+    """Make one inside the event loop; close it when nothing uses it any more."""
+
+    def __init__(self, service: UpstreamService) -> None:
+        keep_s = service.keep_alive_ms / 1000
+        pool = {"keepalive_timeout": keep_s} if keep_s else {"force_close": True}
+        self._connector = aiohttp.TCPConnector(limit=0, ttl_dns_cache=10, **pool)
+        context = client_context(service.tls) if any(url.startswith("https:") for url in service.url) else True
+        name = service.tls.server_name if service.tls else None
+        self._doors = {url: _door(url, context, name) for url in service.url}
+        connect_s = service.connect_timeout_ms / 1000
+        self._timeout = aiohttp.ClientTimeout(total=None, connect=connect_s, sock_connect=connect_s)
+
+    async def connect(self, url: str) -> Connection:
+        """A connection to that address on which nothing is under way, an idle one if there is one.
+
+        Raises UpstreamAway, whose cause says why for the log.
+        """
+        for _ in range(STALE_TRIES):
+            try:
+                connection = await self._connector.connect(self._doors[url], [], self._timeout)
+            except (aiohttp.ClientError, OSError, TimeoutError) as exc:
+                raise UpstreamAway("The service behind this route cannot be reached. Try again later.") from exc
+            protocol = connection.protocol
+            if protocol is not None and not protocol.should_close:
+                return connection
+            connection.close()  # it said something nobody had asked for: that must not be taken for the next answer
+        raise UpstreamAway("The service behind this route answers before it is asked.")
+
+    async def close(self) -> None:
+        await self._connector.close()
+
+
+def _door(url: str, context: ssl.SSLContext | bool, server_name: str | None) -> ClientRequest:
+    """What aiohttp's connector wants to know of an address."""
+    loop = asyncio.get_running_loop()
+    return ClientRequest("GET", URL(url), loop=loop, ssl=context, server_hostname=server_name)
