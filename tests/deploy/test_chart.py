@@ -9,9 +9,9 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from proxy.config.load import load
 from proxy.config.model import Config
 from tests.deploy.chart import CHART, VALUES, WATCHED, Rendered, helm, render
+from tests.deploy.pod import ADDRESS, configuration
 from tests.house.dockerfile import stages
 
 pytestmark = pytest.mark.needs("helm")
@@ -19,7 +19,6 @@ pytestmark = pytest.mark.needs("helm")
 DOCKERFILE = {step.word: step.rest for step in stages((CHART.parents[2] / "Dockerfile").read_text())[-1]}
 BY_OPERATOR = {"ServiceMonitor", "PrometheusRule"}  # test_monitoring.py
 KUBERNETES = ("1.27", "1.33", kubernetes_validate.latest_version())
-IN_A_POD = {"POD_IP": "10.1.2.3", "POD_NAME": "shop-0", "POD_NAMESPACE": "retail"}
 
 
 @pytest.fixture(scope="module", params=VALUES, ids=lambda path: path.stem)
@@ -31,27 +30,6 @@ def values(request: pytest.FixtureRequest) -> Path:
 @pytest.fixture(scope="module")
 def release(values: Path) -> Rendered:
     return render(values, *WATCHED)
-
-
-def variables(release: Rendered) -> dict[str, str]:
-    """The environment of the container, with something for what a Secret or the pod brings."""
-    given = {one["name"]: one.get("value") or IN_A_POD[one["name"]] for one in release.container["env"]}
-    for source in release.container.get("envFrom", ()):
-        name = source["secretRef"]["name"]
-        rendered = [one["stringData"] for one in release.all("Secret") if one["metadata"]["name"] == name]
-        given |= rendered[0] if rendered else {"STEPBRIDGE_SECRET": "as it was made beforehand"}
-    return given
-
-
-def configuration(release: Rendered, directory: Path) -> Config:
-    """The bridge's own reading of what the pod mounts at /etc/stepbridge. Raises ConfigMistakes."""
-    data = release.one("ConfigMap")["data"]
-    (volume,) = [one for one in release.pod["volumes"] if one["name"] == "config"]
-    for item in volume["configMap"]["items"]:
-        file = directory / item["path"]
-        file.parent.mkdir(exist_ok=True)
-        file.write_text(data[item["key"]])
-    return load(directory / "stepbridge.yaml", variables(release))
 
 
 @pytest.fixture
@@ -102,7 +80,7 @@ def test_peers_advertise_the_address_of_their_pod(release: Rendered, config: Con
     services = [one["metadata"]["name"] for one in release.all("Service") if one["spec"].get("clusterIP") == "None"]
     assert services == (["shop-stepbridge-peers"] if config.peer else [])
     if config.peer:
-        assert config.peer.advertised_by(1) == f"10.1.2.3:{config.peer.listens_at(1)[1]}"
+        assert config.peer.advertised_by(1) == f"{ADDRESS}:{config.peer.listens_at(1)[1]}"
         assert release.one("Service", "-peers")["spec"]["publishNotReadyAddresses"] is True
 
 

@@ -102,3 +102,16 @@ def test_the_ingress_leads_to_the_public_port() -> None:
     assert backends == [{"name": "shop-stepbridge", "port": {"name": "http"}}] * 2
     assert [path["path"] for rule in rules for path in rule["http"]["paths"]] == ["/", "/imports"]
     assert [port["name"] for port in release.one("Service")["spec"]["ports"]] == ["http"]
+
+
+def test_with_tls_everybody_who_comes_is_told_so() -> None:
+    release = named("secured")
+    probes = [release.container[f"{kind}Probe"]["httpGet"] for kind in ("startup", "readiness", "liveness")]
+    admin = {one["name"]: one.get("value") for one in release.container["env"]}["STEPBRIDGE_ADMIN"]
+    assert {probe["scheme"] for probe in probes} == {"HTTPS"}
+    assert admin == "https://127.0.0.1:9090"
+    assert annotations_of(release)["nginx.ingress.kubernetes.io/backend-protocol"] == "HTTPS"
+    assert release.one("ServiceMonitor")["spec"]["endpoints"][0]["scheme"] == "https"
+    plain = named("ingress")
+    assert plain.container["readinessProbe"]["httpGet"]["scheme"] == "HTTP"
+    assert "nginx.ingress.kubernetes.io/backend-protocol" not in annotations_of(plain)

@@ -30,6 +30,10 @@ def refusal(name: str, *settings: str) -> str:
         ("full", ["autoscaling.minReplicas=10"], "minReplicas is above maxReplicas"),
         ("full", ["resources.requests.cpu=null"], "resources.requests.cpu, which is not there"),
         ("monitoring", ["networkPolicy.adminFrom=null"], "name Prometheus's namespace there"),
+        ("secured", ["config.admin.tls.client_auth=required"], "keeps kubelet's probes out"),
+        ("secured", ["config.admin.auth.open[0]=metrics"], "without health kubelet's probes are kept out"),
+        ("secured", ["config.admin.auth=null"], "config.admin.auth does not say who operators are"),
+        ("secured", ["serviceMonitor.endpoint.authorization=null"], "config.admin.auth keeps Prometheus out"),
         ("minimal", ["notes.route=reprot-stock"], "no route of config has the name reprot-stock"),
     ],
 )

@@ -16,7 +16,8 @@ from proxy.record import Record
 from proxy.routes.recipe import RecordRecipe
 from proxy.routes.request import Request
 from proxy.routes.table import RouteTable
-from tests.deploy.chart import CHECKOUT, VALUES, Rendered, notes, render
+from tests.deploy.chart import CHECKOUT, VALUES, notes, render
+from tests.deploy.pod import configuration
 
 pytestmark = pytest.mark.needs("helm")
 BY_NAME = {path.stem: path for path in VALUES}
@@ -44,6 +45,8 @@ class Call:
             match word:
                 case "-si" | "-sik":
                     pass
+                case "-u" | "--cert" | "--key":
+                    headers.append((word.encode(), next(words).encode()))
                 case "-X":
                     method = next(words)
                 case "-H":
@@ -76,15 +79,6 @@ def records_of(call: Call, config: Config) -> list[Record]:
     return [recipe.record(Request(path, call.query, call.headers, body)) for body in bodies]
 
 
-def config_of(release: Rendered, directory: Path) -> Config:
-    """The rendered file as the bridge reads it."""
-    (directory / "schemas").mkdir()
-    for name, text in release.one("ConfigMap")["data"].items():
-        (directory / ("" if name == "stepbridge.yaml" else "schemas") / name).write_text(text)
-    secrets = dict.fromkeys(("STEPBRIDGE_SECRET", "PEER_SECRET"), "one of sixteen letters")
-    return load(directory / "stepbridge.yaml", {"POD_IP": "10.1.2.3", "KAFKA_BOOTSTRAP_SERVERS": "k:9092", **secrets})
-
-
 def last_call(values: Path, directory: Path, *more: str) -> Call:
     """What the last line of the notes sends, through the port that the line before it forwards to the service."""
     *_, forward, curl = [line.strip() for line in notes(values, directory, *more).splitlines() if line.strip()]
@@ -98,7 +92,7 @@ def last_call(values: Path, directory: Path, *more: str) -> Call:
 @pytest.mark.parametrize("values", VALUES, ids=lambda path: path.stem)
 def test_the_bridge_would_take_the_curl_that_the_notes_end_with(values: Path, tmp_path: Path) -> None:
     call = last_call(values, tmp_path)
-    assert records_of(call, config_of(render(values), tmp_path))
+    assert records_of(call, configuration(render(values), tmp_path))
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +112,7 @@ WRITING = [route.name for route in load(SHIPPED / "retail.yaml", {}).routes if r
 @pytest.mark.parametrize("route", WRITING)
 def test_a_body_is_made_up_that_fits_the_schema_of_the_route(retail: Path, route: str, tmp_path: Path) -> None:
     call = last_call(retail, tmp_path, f"--set=notes.route={route}")
-    assert len(records_of(call, config_of(render(retail), tmp_path))) == 1
+    assert len(records_of(call, configuration(render(retail), tmp_path))) == 1
 
 
 def test_the_body_and_headers_of_the_values_beat_what_is_made_up(tmp_path: Path) -> None:
@@ -126,6 +120,25 @@ def test_the_body_and_headers_of_the_values_beat_what_is_made_up(tmp_path: Path)
     call = last_call(BY_NAME["minimal"], tmp_path, body, "--set=notes.headers[0]=X-Api-Key: $KEY")
     assert orjson.loads(call.body) == {"sku": "A 1's", "level": 7}
     assert (b"x-api-key", b"$KEY") in call.headers
+
+
+@pytest.mark.parametrize(
+    ("auth", "shown"),
+    [
+        ({}, (b"x-api-key", b"$KEY")),
+        ({"key_header": "X-Till"}, (b"x-till", b"$KEY")),
+        ({"keys": None, "file": None, "basic": [{"name": "till", "hash": "…"}]}, (b"-u", b"$USER_NAME:$PASSWORD")),
+        ({"keys": None, "file": None, "jwt": [{"issuer": "…"}]}, (b"authorization", b"Bearer $TOKEN")),
+        ({"keys": None, "file": None}, (b"--cert", b"client.crt")),
+    ],
+)
+def test_a_route_that_asks_who_calls_is_shown_something(
+    auth: dict[str, object], shown: tuple[bytes, bytes], tmp_path: Path
+) -> None:
+    more = orjson.dumps({"config": {"auth": auth}}).decode()
+    (tmp_path / "auth.json").write_text(more)
+    call = last_call(BY_NAME["secured"], tmp_path / "copy", "--values", str(tmp_path / "auth.json"))
+    assert shown in call.headers
 
 
 def test_a_bridge_that_only_reads_is_asked_for_a_page(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@
 {{- include "stepbridge.checkSecrets" . }}
 {{- include "stepbridge.checkPeers" . }}
 {{- include "stepbridge.checkScaling" . }}
-{{- include "stepbridge.checkMonitoring" . }}
+{{- include "stepbridge.checkAdmin" . }}
 {{- end }}
 
 {{- define "stepbridge.checkDrain" -}}
@@ -49,7 +49,24 @@
 {{- end }}
 {{- end }}
 
-{{- define "stepbridge.checkMonitoring" -}}
+{{- define "stepbridge.checkAdmin" -}}
+{{- $admin := .Values.config.admin }}
+{{- if eq (dig "tls" "client_auth" "none" $admin) "required" }}
+{{- fail "config.admin.tls.client_auth: required keeps kubelet's probes out, and no pod would become ready: write optional" }}
+{{- end }}
+{{- if and (kindIs "map" .Values.config.auth) (not $admin.auth) }}
+{{- fail "config.auth tells callers apart, and config.admin.auth does not say who operators are: write their keys there, or none" }}
+{{- end }}
+{{- if kindIs "map" $admin.auth }}
+{{- $open := $admin.auth.open | default (list "health") }}
+{{- if not (has "health" $open) }}
+{{- fail "config.admin.auth.open: without health kubelet's probes are kept out, and no pod would become ready: add it" }}
+{{- end }}
+{{- $shown := or .Values.serviceMonitor.endpoint.authorization .Values.serviceMonitor.endpoint.basicAuth }}
+{{- if and .Values.serviceMonitor.enabled (not (has "metrics" $open)) (not $shown) }}
+{{- fail "serviceMonitor: config.admin.auth keeps Prometheus out: write serviceMonitor.endpoint.authorization, or metrics into config.admin.auth.open" }}
+{{- end }}
+{{- end }}
 {{- if and .Values.serviceMonitor.enabled .Values.networkPolicy.enabled (not .Values.networkPolicy.adminFrom) }}
 {{- fail "serviceMonitor: networkPolicy.adminFrom lets nobody reach the admin port: name Prometheus's namespace there" }}
 {{- end }}

@@ -96,6 +96,18 @@
 {{- toJson (dict "value" $value) }}
 {{- end }}
 
+{{/* What a caller of the route shows, for a shell: the first scheme there is. Takes config.auth and the route's. */}}
+{{- define "stepbridge.credential" -}}
+{{- $auth := first . }}
+{{- if and (kindIs "map" $auth) (ne (toString (last .)) "none") }}
+{{- if or $auth.keys $auth.file }} -H "{{ $auth.key_header | default "X-Api-Key" }}: $KEY"
+{{- else if $auth.basic }} -u "$USER_NAME:$PASSWORD"
+{{- else if $auth.jwt }} -H "Authorization: Bearer $TOKEN"
+{{- else if $auth.certificates }} --cert client.crt --key client.key
+{{- end }}
+{{- end }}
+{{- end }}
+
 {{/* The whole command. Single quotes within JSON become their escape. */}}
 {{- define "stepbridge.curl" -}}
 {{- $route := include "stepbridge.sampleRoute" . | fromJson }}
@@ -103,6 +115,7 @@
 {{- $scheme := ternary "https" "http" (not (empty .Values.config.server.tls)) -}}
 curl -si{{ if eq $scheme "https" }}k{{ end }}{{ if not (has $method (list "GET" "POST" "*")) }} -X {{ $method }}{{ end }} '{{ $scheme }}://localhost:8080{{ include "stepbridge.samplePath" $route }}'
 {{- range .Values.notes.headers }} -H {{ . | quote }}{{ end }}
+{{- if not .Values.notes.headers }}{{ include "stepbridge.credential" (list .Values.config.auth ($route.auth | default "none")) }}{{ end }}
 {{- range include "stepbridge.fields" (list $route "header") | fromJsonArray }}
 {{- if ne (lower .) "user-agent" }} -H '{{ . }}: sample-{{ . }}'{{ end }}
 {{- end }}
