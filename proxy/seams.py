@@ -199,6 +199,27 @@ class Tail(Protocol):
     async def close(self) -> None: ...
 
 
+class ControlLog(Protocol):
+    """The compacted topic that routes on their way are steered by, in one order (`migrate/controllog.py`)."""
+
+    async def open(self) -> None:
+        """Find the topic, or make it; reading goes on where it was, at first at the beginning.
+
+        Raises KafkaAway, TopicMissing, KafkaForbids.
+        """
+        ...
+
+    async def read(self, timeout_s: float) -> Sequence[Fetched]:
+        """The next records; none in time: an empty one. May be cancelled. Raises KafkaAway: open it again."""
+        ...
+
+    async def write(self, key: bytes, value: bytes | None, deadline: Deadline) -> None:
+        """One record, or a tombstone; those of one caller stand in their order. Raises as `Submitter.submit` does."""
+        ...
+
+    async def close(self) -> None: ...
+
+
 class Marks(Protocol):
     """Commits of groups that have no members: notes that last for about a week (`kafka/marks.py`)."""
 

@@ -101,12 +101,21 @@ async def ask_settings(client: AIOKafkaClient, names: Iterable[str]) -> Settings
 _SETTING_NAMES = ["max.message.bytes", "cleanup.policy", "message.timestamp.type", "min.insync.replicas"]
 
 
-async def create_topic(client: AIOKafkaClient, name: str, controller: int) -> str | None:
-    """Create a topic with the broker's defaults. Returns why it could not be done, or None.
+async def create_topic(
+    client: AIOKafkaClient,
+    name: str,
+    controller: int,
+    *,
+    partitions: int = BROKER_DEFAULT,
+    replication: int = BROKER_DEFAULT,
+    settings: Mapping[str, str] | None = None,
+) -> str | None:
+    """Create a topic, with the broker's defaults where nothing is said. Returns why it could not be done, or None.
 
-    A broker that has no CreateTopics (librdkafka's mock) makes it when asked for its metadata.
+    A broker that has no CreateTopics (librdkafka's mock) makes it when asked for its metadata, its own way.
     """
-    request = CreateTopicsRequest([(name, BROKER_DEFAULT, BROKER_DEFAULT, [], [])], CREATE_TIMEOUT_MS, False)
+    topic: tuple[Any, ...] = (name, partitions, replication, [], list((settings or {}).items()))
+    request = CreateTopicsRequest([topic], CREATE_TIMEOUT_MS, False)
     try:
         known = client.cluster.broker_metadata(controller) is not None
         answer = await client.send(controller if known else client.get_random_node(), request)
