@@ -14,10 +14,15 @@ class BadSchema(ValueError):
     """The document is no usable JSON Schema. The message says where and why."""
 
 
-def compile_schema(document: Any) -> Validator:
-    """A validator for the draft that `$schema` names (2020-12 without it). Raises BadSchema."""
+def compile_schema(document: Any, *, mask: str | None = None) -> Validator:
+    """A validator for the draft that `$schema` names (2020-12 without it). Raises BadSchema.
+
+    Its messages quote what it refuses, or have `mask` in its place.
+    """
     try:
-        return jsonschema_rs.validator_for(document, retriever=_fetch_nothing, pattern_options=RegexOptions())
+        return jsonschema_rs.validator_for(
+            document, retriever=_fetch_nothing, pattern_options=RegexOptions(), mask=mask
+        )
     except jsonschema_rs.ValidationError as exc:
         where = "/".join(map(str, exc.instance_path))
         hint = " (look-around and back-references are not supported)" if '"regex"' in exc.message else ""

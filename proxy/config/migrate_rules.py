@@ -46,4 +46,40 @@ def rollout_is_by_something(route: RouteOutline) -> Iterator[Fault]:
             yield Fault(path, f"{each} is another with each request, and its stage would be: leave it out")
 
 
-MIGRATE_RULES = (migration_has_both_ends, legacy_has_nothing_below, rollout_is_by_something)
+def callers_are_no_secrets(route: RouteOutline) -> Iterator[Fault]:
+    """Names of callers are listed: they tell who calls, and are no credentials."""
+    caller = mapping(route.said.get("migrate")).get("caller")
+    if not isinstance(caller, str):
+        return
+    path = (*route.path, "migrate", "caller")
+    try:
+        found = placeholders(caller)
+    except BadTemplate:
+        return  # as with any template
+    if not any(each.source not in ("uuid", "now") for each in found):
+        yield Fault(path, 'does not say who is who: write for example "{header.x-client}"')
+    for each in found:
+        if each.source == "header" and each.way[0].lower() in _CREDENTIALS:
+            yield Fault(path, f"{each} is a credential, and callers are listed: write what tells them apart")
+
+
+def only_safe_requests_are_repeated(route: RouteOutline) -> Iterator[Fault]:
+    """The baseline asks the old service twice."""
+    compare = mapping(mapping(route.said.get("migrate")).get("compare"))
+    if compare.get("baseline") is True and route.pattern and route.pattern.method not in ("GET", "HEAD", "*"):
+        detail = (
+            f"asks the old service twice, and a second {route.pattern.method} would act again: leave it out, and name "
+            "in `ignore` what differs from one answer to the next"
+        )
+        yield Fault((*route.path, "migrate", "compare", "baseline"), detail)
+
+
+_CREDENTIALS = ("authorization", "cookie", "proxy-authorization")
+
+MIGRATE_RULES = (
+    migration_has_both_ends,
+    legacy_has_nothing_below,
+    rollout_is_by_something,
+    callers_are_no_secrets,
+    only_safe_requests_are_repeated,
+)

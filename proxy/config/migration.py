@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
+from proxy.config.jsonpath import read_path
 from proxy.config.rollout import read_rollout
 from proxy.config.section import Section
 from proxy.config.share import parse_share
@@ -22,6 +23,12 @@ def _share(text: str) -> str:
     return f"{parse_share(text) * 100:g}%"
 
 
+def _json_path(text: str) -> str:
+    read_path(text)
+    return text
+
+
+JsonPath = Annotated[str, AfterValidator(_json_path)]
 Rollout = Annotated[str, AfterValidator(_rollout), BeforeValidator(_as_text, json_schema_input_type=str | int | float)]
 Share = Annotated[str, AfterValidator(_share), BeforeValidator(_as_text, json_schema_input_type=str | int | float)]
 
@@ -37,6 +44,22 @@ class Internal(Section):
     def migrations(self) -> str:
         """The topic that routes on their way are steered by."""
         return f"{self.prefix}.migrations"
+
+
+class Compare(Section):
+    sample: Share = Field(default="10%", description="Share of the requests whose answers are compared.")
+    paths: tuple[JsonPath, ...] = Field(
+        default=(),
+        max_length=100,
+        description="Only these places of JSON bodies, and what is below: order.total, items.*.price; else all.",
+    )
+    ignore: tuple[JsonPath, ...] = Field(
+        default=(), max_length=100, description="Places that may differ, such as ids and times."
+    )
+    baseline: bool = Field(
+        default=False,
+        description="GET and HEAD: ask the old service twice; in what it differs from itself is ignored.",
+    )
 
 
 class Migrate(Section):
@@ -56,4 +79,16 @@ class Migrate(Section):
     max_violations: Share = Field(
         default="0%",
         description="Above this share of shadow requests that make no record, climbing from shadow is refused.",
+    )
+    compare: Compare | None = Field(
+        default=None, description="At shadow and dual: what the route would answer, held against the old service."
+    )
+    redact: tuple[JsonPath, ...] | None = Field(
+        default=None,
+        max_length=100,
+        description="Places of bodies that examples do not show; [] hides nothing, without it no value is shown.",
+    )
+    caller: Template | None = Field(
+        default=None,
+        description='Template of who calls, for the list of callers, such as "{header.x-client}"; else its address.',
     )

@@ -11,7 +11,7 @@ from proxy.config.media import FORM, NDJSON, is_json
 from proxy.config.migrate_rules import MIGRATE_RULES
 from proxy.config.mistake import Fault, Path
 from proxy.config.model import Route
-from proxy.config.outline import RouteOutline
+from proxy.config.outline import RouteOutline, mapping
 from proxy.config.placeholder import OF_CALLERS, BadTemplate, Placeholder, parse_template
 from proxy.config.upstream_rules import UPSTREAM_ROUTE_RULES
 
@@ -108,7 +108,7 @@ def empty_answers_have_no_body(route: RouteOutline) -> Iterator[Fault]:
 
 
 def templates_can_be_filled_in(route: RouteOutline) -> Iterator[Fault]:
-    for path, text in (*record_texts(route), *answer_texts(route)):
+    for path, text in (*record_texts(route), *answer_texts(route), *caller_texts(route)):
         try:
             pieces = parse_template(text)
         except BadTemplate as exc:
@@ -183,6 +183,11 @@ def answer_texts(route: RouteOutline) -> Iterator[Text]:
     at = (*route.path, "response")
     for key in ("headers", "body"):
         yield from _texts((*at, key), route.response.get(key))
+
+
+def caller_texts(route: RouteOutline) -> Iterator[Text]:
+    """The template of who calls a route that migrates."""
+    yield from _texts((*route.path, "migrate", "caller"), mapping(route.said.get("migrate")).get("caller"))
 
 
 def _texts(path: Path, value: Any) -> Iterator[Text]:

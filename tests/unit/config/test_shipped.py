@@ -14,7 +14,7 @@ from pydantic.fields import FieldInfo
 
 from proxy.config.document import read_document
 from proxy.config.load import load
-from proxy.config.migration import Internal, Migrate
+from proxy.config.migration import Compare, Internal, Migrate
 from proxy.config.mistake import Path as KeyPath
 from proxy.config.model import (
     AccessLog,
@@ -65,6 +65,7 @@ SECTIONS: dict[KeyPath, type[BaseModel]] = {
     (*ROUTE_0, "produce"): Produce,
     ("kafka", "internal"): Internal,
     (*ROUTE_0, "migrate"): Migrate,
+    (*ROUTE_0, "migrate", "compare"): Compare,
     (*ROUTE_0, "response"): Response,
     (*ROUTE_0, "limits"): RouteLimits,
     (*ROUTE_0, "limits", "rate"): Rates,
