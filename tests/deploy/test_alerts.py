@@ -51,6 +51,16 @@ WELL = {
     f"stepbridge_group_dead_waiting{{{_GROUP}}}": "0x90",
     f"stepbridge_group_discarded_total{{{_GROUP}}}": "0x90",
     'stepbridge_peers_refused_total{instance="a"}': "0x90",
+    'stepbridge_upstream_address_up{upstream="u", address="x"}': "1x90",
+    'stepbridge_upstream_address_up{upstream="u", address="y"}': "1x90",
+    'stepbridge_upstream_requests_total{upstream="u", outcome="answered"}': "0+6000x90",
+    'stepbridge_upstream_requests_total{upstream="u", outcome="abandoned"}': "0+600x90",
+    'stepbridge_upstream_requests_total{upstream="u", outcome="upstream_timeout"}': "0+6x90",
+    'stepbridge_auth_total{scheme="key", outcome="admitted"}': "0+6000x90",
+    'stepbridge_auth_total{scheme="key", outcome="wrong"}': "0+6x90",
+    'stepbridge_auth_total{scheme="token", outcome="issuer_unavailable"}': "0x90",
+    'stepbridge_issuer_keys_age_seconds{issuer="jwt"}': "600x90",
+    'stepbridge_audit_left_out_total{instance="a"}': "0x90",
 }
 
 # What is different when the alert should fire, and the labels it then has beside its severity.
@@ -115,6 +125,29 @@ WRONG: dict[str, tuple[dict[str, str], dict[str, str]]] = {
     "StepbridgeDeadLettersWait": ({f"stepbridge_group_dead_waiting{{{_GROUP}}}": "3x90"}, {"group": "g"}),
     "StepbridgeRecordsDiscarded": ({f"stepbridge_group_discarded_total{{{_GROUP}}}": "0+1x90"}, {"group": "g"}),
     "StepbridgePeersRefused": ({'stepbridge_peers_refused_total{instance="a"}': "0+1x90"}, {"instance": "a"}),
+    "StepbridgeUpstreamAway": (
+        {'stepbridge_upstream_address_up{upstream="u", address="x"}': "0x90",
+         'stepbridge_upstream_address_up{upstream="u", address="y"}': "0x90"},
+        {"upstream": "u"},
+    ),
+    "StepbridgeUpstreamAddressAway": (
+        {'stepbridge_upstream_address_up{upstream="u", address="x"}': "0x90"},
+        {"upstream": "u", "address": "x"},
+    ),
+    "StepbridgeUpstreamFails": (
+        {'stepbridge_upstream_requests_total{upstream="u", outcome="upstream_timeout"}': "0+120x90"},
+        {"upstream": "u"},
+    ),
+    "StepbridgeCallersRefused": (
+        {'stepbridge_auth_total{scheme="key", outcome="wrong"}': "0+120x90"},
+        {"scheme": "key", "outcome": "wrong"},
+    ),
+    "StepbridgeIssuerUnavailable": (
+        {'stepbridge_auth_total{scheme="token", outcome="issuer_unavailable"}': "0+1x90"},
+        {"scheme": "token"},
+    ),
+    "StepbridgeIssuerKeysOld": ({'stepbridge_issuer_keys_age_seconds{issuer="jwt"}': "0+60x90"}, {"issuer": "jwt"}),
+    "StepbridgeAuditLeftOut": ({'stepbridge_audit_left_out_total{instance="a"}': "0+1x90"}, {"instance": "a"}),
 }  # fmt: skip
 
 

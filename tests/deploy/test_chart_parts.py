@@ -115,3 +115,9 @@ def test_with_tls_everybody_who_comes_is_told_so() -> None:
     plain = named("ingress")
     assert plain.container["readinessProbe"]["httpGet"]["scheme"] == "HTTP"
     assert "nginx.ingress.kubernetes.io/backend-protocol" not in annotations_of(plain)
+
+
+def test_the_ingress_waits_longer_than_the_slowest_upstream() -> None:
+    upstream = "config.upstreams.old.url=http://old:8000,config.upstreams.old.timeout_ms=200000"
+    annotations = annotations_of(named("ingress", "--set", upstream))
+    assert annotations["nginx.ingress.kubernetes.io/proxy-read-timeout"] == "215"

@@ -30,12 +30,18 @@
 {{- ternary "https" "http" (not (empty .Values.config.admin.tls)) }}
 {{- end }}
 
-{{/* Seconds that an ingress must stay quiet: above the longest wait of a poll (60 s) and each route's heartbeat. */}}
+{{/*
+Seconds that an ingress must stay quiet: above the longest wait of a poll (60 s), each route's heartbeat, and what Kafka
+and upstreams may take for an answer.
+*/}}
 {{- define "stepbridge.quietSeconds" -}}
 {{- $most := 60000 }}
 {{- range .Values.config.routes }}
 {{- with .consume }}{{ $most = max $most (int (.heartbeat_ms | default 0)) }}{{ end }}
 {{- with .produce }}{{ $most = max $most (int (.timeout_ms | default 0)) }}{{ end }}
+{{- end }}
+{{- range .Values.config.upstreams }}
+{{- $most = max $most (int (.timeout_ms | default 0)) (int (.idle_timeout_ms | default 0)) }}
 {{- end }}
 {{- add 15 (div (add $most 999) 1000) }}
 {{- end }}
