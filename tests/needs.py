@@ -40,6 +40,7 @@ TOOLS: dict[str, tuple[Callable[[], bool], str]] = {  # name: (is it there?, wha
     "go": (_found("go"), "install Go 1.22 or newer (Debian: apt-get install golang-go)"),
     "helm": (HELM.is_there, "`make deploy-tools` builds it with Go 1.26"),
     "jdk": (_found("javac"), "install a JDK, 11 or newer (Debian: apt-get install openjdk-17-jdk-headless)"),
+    "jq": (_found("jq"), "install jq (Debian: apt-get install jq)"),
     "nginx": (_found("nginx"), "install nginx (Debian: apt-get install nginx-light)"),
     "promtool": (PROMTOOL.is_there, "`make deploy-tools` builds it with Go 1.26"),
     "systemd-analyze": (_found("systemd-analyze"), "install systemd"),
