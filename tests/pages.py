@@ -11,6 +11,8 @@ with a file's name is that file for the commands after it.
 """
 
 import re
+import shlex
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,8 +23,11 @@ PAGES = [CHECKOUT / "README.md", *sorted((CHECKOUT / "docs").rglob("*.md"))]
 SHELL = ("sh", "bash", "shell", "console")
 RUN_ELSEWHERE = {  # pages whose shell blocks have a test of their own
     "docs/answers.md": "tests/e2e/test_recipes.py",
+    "docs/helm.md": "tests/deploy/test_helm_page.py",
+    "docs/runbook.md": "tests/deploy/test_commands.py",
     "docs/streaming.md": "tests/e2e/test_streaming_page.py",
 }
+HARMLESS = {"stepbridge", "curl", "jq", "printf", "grep", "uname"}  # programs that a test may run unseen
 
 _FENCE = re.compile(r"^( *)```(\S*)[ ]*([^\n]*)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
 
@@ -94,3 +99,36 @@ def blocks(page: Path) -> list[Block]:
 
 
 BLOCKS = [block for page in PAGES for block in blocks(page)]
+
+
+def simple_commands(block: Block) -> Iterator[list[str]]:
+    """Each simple command's words; what stands in `$(…)` and behind `|` or `&&` is a command too."""
+    joined = re.sub(r"\\\n", " ", block.commands)
+    for line in joined.splitlines():
+        try:
+            lexer = shlex.shlex(line, posix=True, punctuation_chars="|&;()<>")
+            lexer.whitespace_split = True
+            words = list(lexer)
+        except ValueError:  # a quotation that goes on in the next line
+            continue
+        command: list[str] = []
+        for word in [*words, ";"]:
+            if set(word) <= set("|&;()"):
+                if command:
+                    yield command
+                command = []
+            else:
+                command.append(word)
+
+
+def without_assignments(words: Sequence[str]) -> list[str]:
+    """A simple command from its program on."""
+    rest = list(words)
+    while rest and re.fullmatch(r"\w+=.*|while|if|do|then|exec|\$", rest[0], re.DOTALL):
+        rest.pop(0)
+    return rest
+
+
+def programs(block: Block) -> set[str]:
+    """What its commands start."""
+    return {rest[0] for words in simple_commands(block) if (rest := without_assignments(words))}

@@ -16,7 +16,7 @@ PAGES = [
     *(CHECKOUT / "deploy" / name for name in ("prometheus/alerts.yaml", "systemd/stepbridge.service")),
     CHECKOUT / "deploy/helm/stepbridge/templates/_notes.tpl",
 ]
-_CODE = re.compile(r"(?ms)^```\w*\n(.+?)^```|`([^`\n][^`]*?)`")
+_CODE = re.compile(r"(?ms)^```[^\n]*\n(.+?)^```|`([^`\n][^`]*?)`")
 _TYPED = re.compile(r"\bstepbridge( +[a-z]+\b(?: +(?:[a-z]+|--[a-z-]+|-c)\b)*)")
 
 
