@@ -7,7 +7,7 @@ Salt and hash are base64url without padding. Comparing takes the same time where
 """
 
 import hashlib
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+from base64 import b64decode, urlsafe_b64encode
 from dataclasses import dataclass
 from hmac import compare_digest
 
@@ -41,7 +41,9 @@ class Hash:
                 return cls(bytes.fromhex(rest))
             if kind == "scrypt":
                 log2_n, r, p, salt, digest = rest.split(":")
-                return cls(_decoded(digest), _decoded(salt), int(log2_n), int(r), int(p))
+                read = cls(_decoded(digest), _decoded(salt), int(log2_n), int(r), int(p))
+                if len(read.digest) == HASH_BYTES:
+                    return read
         except ValueError:
             pass
         raise BadHash("It is neither sha256:… nor scrypt:…")
@@ -83,4 +85,5 @@ def _encoded(data: bytes) -> str:
 
 
 def _decoded(text: str) -> bytes:
-    return urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    """Raises ValueError."""
+    return b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
