@@ -282,12 +282,12 @@ async def test_a_certificate_of_another_authority_is_refused_by_the_listener(wor
 
 @pytest.mark.parametrize("scheme", ["key", "basic", "jwt", "certificate"])
 async def test_what_is_revoked_is_refused_and_its_streams_end(world: World, scheme: str) -> None:
-    revoked = {
+    revoked: dict[str, Any] = {
         "key": {"keys": {name: key for name, key in KEYS.items() if name != "store-7"}},
         "basic": {"basic": {"till-8": PASSWORDS["till-8"]}},
         "jwt": {},
         "certificate": {"right": {"scopes": ["store:{path.store}"]}},
-    }[scheme]
+    }
     what = shown(world, scheme)["valid"][0]
     headers = {"accept": "text/event-stream", **what.headers}
     async with world.client(world.pairs[what.pair] if what.pair else None) as client:
@@ -299,7 +299,7 @@ async def test_what_is_revoked_is_refused_and_its_streams_end(world: World, sche
                 if scheme == "jwt":
                     world.issuer.rotate(f"key-{uuid.uuid4().hex[:4]}")
                 else:
-                    await world.reload(**revoked)
+                    await world.reload(**revoked[scheme])
                 ending = [line async for line in lines]
             reason = "reload" if scheme == "certificate" else "revoked"
             assert any(f'"reason":"{reason}"' in line for line in ending), ending

@@ -33,7 +33,7 @@ def judged(token: bytes, rules: TokenRules = RULES, now_s: float = NOW_S, keys: 
 
 def test_a_good_token_names_its_caller_and_when_it_ends() -> None:
     found = judged(signed(scope="a b", store="7"))
-    assert (found.principal.id, found.principal.scopes) == ("jwt:alice", {"a", "b"})
+    assert (found.principal.id, found.principal.scopes) == ("jwt:alice", frozenset({"a", "b"}))
     assert found.principal.claim("store") == "7"
     assert found.until_s == NOW_S + 90
 
