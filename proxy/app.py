@@ -38,6 +38,7 @@ from proxy.http.entrance import Entrance
 from proxy.http.protocol import Policy
 from proxy.http.upkeep import Ends
 from proxy.http.watched import Watching
+from proxy.kafka.access import Access
 from proxy.kafka.connection import KafkaSettings
 from proxy.kafka.marks import Marks
 from proxy.kafka.member import Member
@@ -52,10 +53,12 @@ from proxy.observe.loop import watch_loop
 from proxy.observe.metrics import Metrics, Sample, Snapshot
 from proxy.observe.tracing import Tracers
 from proxy.peers.network import Network
+from proxy.peers.privacy import Privacy
 from proxy.produce.submitter import ProduceQueues
 from proxy.routes.table import RouteTable
 from proxy.seams import GroupMember
 from proxy.upstream.jwks import Issuers, Source
+from proxy.upstream.tokens import token_source
 from proxy.upstream.upstreams import Upstreams
 
 log = logs.logger("app")
@@ -82,8 +85,11 @@ class Bridge:
         self._config = config
         self._reread = reread
         self._policy = policy
+        security = config.kafka.security
         self._settings = KafkaSettings(
-            config.kafka.bootstrap_servers, session_timeout_ms=config.kafka.session_timeout_ms
+            config.kafka.bootstrap_servers,
+            session_timeout_ms=config.kafka.session_timeout_ms,
+            access=Access(security, token_source(security.oauth)),
         )
         self._signer = Signer(secrets_of(config))
         self._worker = worker
@@ -166,6 +172,9 @@ class Bridge:
         self._topics.watch(all_topics(new))
         self._queues.hash_of = key_hashes(new, HASHES)
         self._policy.follow(new.limits)
+        self._settings.access.follow(new.kafka.security, token_source(new.kafka.security.oauth))
+        if self._network and new.peer and new.peer.tls:
+            self._network.renew(new.peer.tls)
         logs.configure(new.observe.log_format, new.observe.log_level)
         self.http.table = self._services.table(new)
         self._issuers.keep([source_of(issuer) for issuer in new.auth.jwt] if new.auth else [])
@@ -239,7 +248,8 @@ def source_of(issuer: Issuer) -> Source:
 def network_of(peer: Peer, worker: int) -> Network:
     """This worker's place among its peers."""
     host, port = peer.listens_at(worker)
-    return Network(host, port, peer.advertised_by(worker), [secret.get_secret_value() for secret in peer.secret])
+    secrets = [secret.get_secret_value() for secret in peer.secret]
+    return Network(host, port, peer.advertised_by(worker), secrets, Privacy(peer.tls) if peer.tls else None)
 
 
 def secrets_of(config: Config) -> Sequence[str]:

@@ -672,3 +672,18 @@ class SigningKeys(Protocol):
     async def renew(self) -> None:
         """Have them fetched again, if that was not done just now, and wait for it, some seconds at most."""
         ...
+
+
+# ---- tokens: kafka/access.py asks upstream/tokens.py
+
+
+class TokenSource(Protocol):
+    """Tokens that say who the bridge is."""
+
+    async def token(self) -> str:
+        """One that is valid now, without `Bearer`. Raises TokenMissing, whose text has no secret in it."""
+        ...
+
+
+class TokenMissing(Exception):
+    """No token could be had. The text says why, for the log."""

@@ -46,7 +46,8 @@ def server_context(
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     _harden(context, min_version)
     context.options |= ssl.OP_CIPHER_SERVER_PREFERENCE
-    context.set_alpn_protocols(list(alpn))
+    if alpn:
+        context.set_alpn_protocols(list(alpn))
     _load_pair(context, certificate, key, None)
     if client_ca is not None:
         context.load_verify_locations(client_ca)
@@ -73,14 +74,13 @@ def client_context(
 def reason(exc: OSError) -> str:
     """What is wrong with the files, for people. Never a password, nor what is in a key."""
     if isinstance(exc, ssl.SSLError):
-        return _REASONS.get(exc.reason or "", f"TLS cannot use it ({exc.reason or 'no PEM'})")
+        return _REASONS.get(exc.reason or "", f"TLS cannot use it ({exc.reason or _NO_REASON})")
     return exc.strerror or str(exc)
 
 
+_NO_REASON = "it is no PEM, or the key's password is wrong or missing"
 _REASONS: Mapping[str, str] = {
     "KEY_VALUES_MISMATCH": "the key is not that of the certificate",
-    "BAD_DECRYPT": "the key's password is wrong",
-    "BAD_PASSWORD_READ": "the key has a password, and none was given",
     "NO_CERTIFICATE_OR_CRL_FOUND": "it holds no certificate in PEM",
     "NO_START_LINE": "it holds nothing in PEM",
     "EE_KEY_TOO_SMALL": "the key is too small: 2048 bits of RSA, or an elliptic curve",

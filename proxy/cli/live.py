@@ -13,8 +13,10 @@ from proxy.cli.findings import judge, rights, topics_of
 from proxy.cli.sample import describe_sample
 from proxy.cli.tables import print_table
 from proxy.config.model import Config, Produce, Route
+from proxy.kafka.access import Access
 from proxy.kafka.connection import KafkaSettings
 from proxy.kafka.questions import ClusterAnswer, SettingsAnswer, ask_cluster, ask_settings
+from proxy.upstream.tokens import token_source
 
 TIMEOUT_S = 15.0
 
@@ -46,7 +48,9 @@ def _silent_client() -> Iterator[None]:
 
 async def _ask(config: Config) -> tuple[ClusterAnswer, SettingsAnswer]:
     servers = config.kafka.bootstrap_servers
-    client = KafkaSettings(servers, client_id="stepbridge-check", request_timeout_ms=5_000).client()
+    security = config.kafka.security
+    access = Access(security, token_source(security.oauth))
+    client = KafkaSettings(servers, client_id="stepbridge-check", request_timeout_ms=5_000, access=access).client()
     try:
         async with asyncio.timeout(TIMEOUT_S):
             cluster = await ask_cluster(client, topics_of(config))

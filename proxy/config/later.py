@@ -9,8 +9,6 @@ NOT_IN_THIS_VERSION = "not in this version"
 
 _KEYS = {
     "": ("spool", "tls"),
-    "kafka": ("security",),
-    "peer": ("tls",),
     "routes.*.limits": ("streams",),
     "routes.*.response": ("spooled",),
 }

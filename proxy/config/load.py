@@ -2,9 +2,11 @@
 
 The steps: read the text as YAML, fill in variables, read the schema files, validate the values, and ask the
 rules on what may stand together. Each adds its faults; a value that one step could not make out is not
-judged by the next. This file and `tls_files.py` are the only ones of the room that read anything.
+judged by the next. Besides
+this file only `tls_files.py` and `secret_files.py` read anything.
 """
 
+import dataclasses
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path as FilePath
@@ -23,6 +25,7 @@ from proxy.config.mistake import ConfigMistakes, Fault, Mistake, Path, dotted
 from proxy.config.model import Config, SchemaFile
 from proxy.config.outline import routes
 from proxy.config.route_rules import ROUTE_RULES
+from proxy.config.secret_files import SecretFiles
 from proxy.config.tls_files import make_names_whole, try_files
 from proxy.config.upstream_rules import with_whole_names
 from proxy.config.words import explain
@@ -47,9 +50,13 @@ def load(path: FilePath, environ: Mapping[str, str] = os.environ, flags: Flags =
         data = make_names_whole(data, path.parent)
         _read_callers(data, path.parent, environ, elsewhere)
         data = with_whole_names(data, path.parent)
+    secrets = SecretFiles(path.parent)
+    data = secrets.fill_in(data, Config)
+    unreadable += secrets.faults
     config, faults = _validate(data)
     if isinstance(data, dict):
         faults += _break_rules(data)
+    faults = [dataclasses.replace(fault, path=secrets.place_of(fault.path)) for fault in faults]
     faults = unreadable + [fault for fault in faults if not _within(fault.path, unreadable)]
     if config is None or faults or elsewhere:
         raise ConfigMistakes([*_mistakes(faults, document, str(path)), *elsewhere])

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 Path = tuple[str | int, ...]
+SECRETS = frozenset({"secret", "password", "key_password", "client_secret", "hash"})  # keys that hold one
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,4 @@ def dotted(path: Path) -> str:
 
 def is_secret(path: Path) -> bool:
     """True where no mistake may show the value."""
-    if path[:1] == ("auth",) or path[:2] == ("admin", "auth") or path[:1] in (("keys",), ("basic",)):
-        return "hash" in path
-    return path[:1] == ("secret",) or path[:2] == ("peer", "secret")
+    return not SECRETS.isdisjoint(path)

@@ -15,11 +15,12 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from proxy.config.callers import AdminAuthSection, AuthSection, RouteAuthSection
+from proxy.config.kafka_security import KafkaSecurity
 from proxy.config.migration import Internal, Migrate
 from proxy.config.moment import read_moment
 from proxy.config.pattern import Pattern
 from proxy.config.section import Section
-from proxy.config.tls import ListenerTls
+from proxy.config.tls import ListenerTls, PeerTls
 from proxy.config.upstreams import Deprecation, UpstreamService
 from proxy.config.values import (
     Address,
@@ -83,6 +84,7 @@ class Kafka(Section):
         description="A group member not heard of for so long loses its partitions (brokers' minimum 6000).",
     )
     internal: Internal = Field(default=Internal(), description="The bridge's own topics.")
+    security: KafkaSecurity = Field(default=KafkaSecurity(), description="TLS, and who the bridge is to the brokers.")
 
 
 class Topics(Section):
@@ -110,6 +112,8 @@ class Peer(Section):
         max_length=2,
         description="Shows peers that they belong together; of two the first is shown and both are taken.",
     )
+
+    tls: PeerTls | None = Field(default=None, description="Peers also show certificates, and are not overheard.")
 
     def listens_at(self, worker: int) -> tuple[str, int]:
         """Host (an IPv6 one without brackets) and port of this worker's listener."""
@@ -414,12 +418,15 @@ class Config(Section):
 
     def reloaded(self, new: "Config") -> "Config":
         """What is in force in a bridge that was started with this and is told `new`: RESTART_NEEDED stays as it was,
-        but for who operators are, and for the certificates of listeners that have some already."""
+        but for who operators are, and for what new connections show: certificates where there are some already,
+        credentials in Kafka."""
         kept = {section: getattr(self, section) for section in RESTART_NEEDED}
         kept["admin"] = self.admin.model_copy(update={"auth": new.admin.auth})
-        for name, its in (("server", new.server), ("admin", new.admin)):
-            if kept[name].tls and its.tls:
+        for name, its in (("server", new.server), ("admin", new.admin), ("peer", new.peer)):
+            if kept[name] and its and kept[name].tls and its.tls:
                 kept[name] = kept[name].model_copy(update={"tls": its.tls})
+        if self.kafka.security.takes_over(new.kafka.security):
+            kept["kafka"] = self.kafka.model_copy(update={"security": new.kafka.security})
         return new.model_copy(update=kept)
 
 

@@ -12,6 +12,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
 from proxy.config.model import Config
+from proxy.config.secret_files import ENDING
 
 _VARIABLE = {"type": "string", "pattern": r"\$\{"}
 
@@ -35,8 +36,22 @@ class _EditorSchema(GenerateJsonSchema):
 def editor_schema() -> dict[str, Any]:
     """JSON Schema 2020-12 of the configuration file."""
     schema = Config.model_json_schema(by_alias=True, schema_generator=_EditorSchema)
+    for section in (schema, *schema["$defs"].values()):
+        _name_secret_files(section)
     head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Stepbridge configuration"}
     return {**head, **{key: value for key, value in schema.items() if key not in head}}
+
+
+def _name_secret_files(section: dict[str, Any]) -> None:
+    """Beside each secret `x` of the section put `x_file` (`secret_files.py`), either of which will do."""
+    properties = section.get("properties", {})
+    for name in [name for name, said in properties.items() if b'"writeOnly":true' in orjson.dumps(said)]:
+        text = {"type": "string"}
+        several = {"type": "array", "items": text}
+        kind = {"anyOf": [text, several]} if b'"array"' in orjson.dumps(properties[name]) else text
+        properties[name + ENDING] = {**kind, "description": f"File that holds {name}, relative to this one."}
+        if name in section.get("required", ()):
+            section["required"].remove(name)
 
 
 def editor_schema_text() -> bytes:

@@ -4,14 +4,18 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path as FilePath
 from typing import Any
 
+from proxy.config.kafka_security import KafkaSecurity, faults_of
 from proxy.config.mistake import Fault, Path
 from proxy.config.outline import mapping, section
-from proxy.config.tls import ListenerTls
-from proxy.tls import reason, server_context
+from proxy.config.tls import ListenerTls, PeerTls
+from proxy.tls import client_context, reason, server_context
 
 NAMED: Mapping[Path, tuple[str, ...]] = {  # a section, and which of its keys name files
     ("server", "tls"): ("certificate", "key", "client_ca"),
     ("admin", "tls"): ("certificate", "key", "client_ca"),
+    ("peer", "tls"): ("certificate", "key", "ca"),
+    ("kafka", "security"): ("ca", "certificate", "key"),
+    ("kafka", "security", "oauth"): ("token_file", "ca"),
 }
 
 
@@ -60,9 +64,44 @@ def _try_listener(path: Path, said: Mapping[str, Any]) -> Iterator[Fault]:
         yield Fault((*path, "certificate"), f"cannot be used with its key (or client_ca): {reason(exc)}")
 
 
+def _try_peer(path: Path, said: Mapping[str, Any]) -> Iterator[Fault]:
+    tls = section(PeerTls, said)
+    if tls is not None:
+        try:
+            server_context(tls.certificate, tls.key, client_ca=tls.ca, client_auth="required")
+        except OSError as exc:
+            yield Fault((*path, "certificate"), f"cannot be used with its key and `ca`: {reason(exc)}")
+
+
+def _try_kafka(path: Path, said: Mapping[str, Any]) -> Iterator[Fault]:
+    security = section(KafkaSecurity, said)
+    if security is None:
+        return
+    faults = list(faults_of(security))
+    yield from (Fault((*path, key), detail) for key, detail in faults)
+    if faults or not security.has_tls:
+        return
+    password = security.key_password.get_secret_value() if security.key_password else None
+    try:
+        client_context(ca=security.ca, certificate=security.certificate, key=security.key, key_password=password)
+    except OSError as exc:
+        yield Fault((*path, "certificate" if security.certificate else "ca"), f"cannot be used: {reason(exc)}")
+
+
+def _try_token(path: Path, said: Mapping[str, Any]) -> Iterator[Fault]:
+    ca = said.get("ca")
+    try:
+        client_context(ca=ca if isinstance(ca, str) else None)
+    except OSError as exc:
+        yield Fault((*path, "ca"), f"cannot be used: {reason(exc)}")
+
+
 _TRIED: Mapping[Path, Callable[[Path, Mapping[str, Any]], Iterator[Fault]]] = {
     ("server", "tls"): _try_listener,
     ("admin", "tls"): _try_listener,
+    ("peer", "tls"): _try_peer,
+    ("kafka", "security"): _try_kafka,
+    ("kafka", "security", "oauth"): _try_token,
 }
 
 

@@ -1,11 +1,12 @@
 """How the bridge connects to Kafka: the one place that knows the arguments of aiokafka's constructors."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.client import AIOKafkaClient
 
+from proxy.kafka.access import Access
 from proxy.kafka.internals import client_of, never_create_topics
 
 ANSWER_MARGIN_MS = 5_000  # a join is answered when the slowest member has rejoined; the request must outlast that
@@ -13,7 +14,7 @@ ANSWER_MARGIN_MS = 5_000  # a join is answered when the slowest member has rejoi
 
 @dataclass(frozen=True, slots=True)
 class KafkaSettings:
-    """Where the cluster is, and the times that both sides agree on. TLS and SASL will join them here.
+    """Where the cluster is, who we are to it, and the times that both sides agree on.
 
     The broker refuses a `session_timeout_ms` outside its own bounds (6 s to 30 min, unless it was told otherwise).
     """
@@ -24,17 +25,17 @@ class KafkaSettings:
     heartbeat_ms: int = 500
     request_timeout_ms: int = 10_000
     metadata_max_age_ms: int = 15_000  # new partitions are noticed within this
+    access: Access = field(default_factory=Access, compare=False)
 
     def client(self) -> AIOKafkaClient:
         """A bare client, for questions about the cluster. It connects when it is first asked something."""
         client = AIOKafkaClient(**self._common())
-        never_create_topics(client)
-        return client
+        return self._minded(client)
 
     def producer(self, **more: Any) -> AIOKafkaProducer:
         """An idempotent producer that waits for all in-sync replicas. Its `start` connects."""
         producer = AIOKafkaProducer(acks="all", enable_idempotence=True, linger_ms=0, **{**self._common(), **more})
-        never_create_topics(producer.client)
+        self._minded(producer.client)
         return producer
 
     def member(self, group: str, assignor: Any) -> AIOKafkaConsumer:
@@ -61,8 +62,13 @@ class KafkaSettings:
             check_crcs=True,
             **{**self._common(), **more},
         )
-        never_create_topics(client_of(consumer))
+        self._minded(client_of(consumer))
         return consumer
+
+    def _minded(self, client: AIOKafkaClient) -> AIOKafkaClient:
+        never_create_topics(client)
+        self.access.mind(client)
+        return client
 
     def _common(self) -> dict[str, Any]:
         return {
@@ -70,4 +76,5 @@ class KafkaSettings:
             "client_id": self.client_id,
             "request_timeout_ms": self.request_timeout_ms,
             "metadata_max_age_ms": self.metadata_max_age_ms,
+            **self.access.arguments(),
         }

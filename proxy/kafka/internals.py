@@ -55,6 +55,12 @@ def never_create_topics(client: AIOKafkaClient) -> None:
     client._metadata_update = partial(_metadata_update, client)
 
 
+def replace_password(client: AIOKafkaClient, username: str | None, password: str | None) -> None:
+    """The connections that `client` opens from now on show these."""
+    client._sasl_plain_username = username
+    client._sasl_plain_password = password
+
+
 async def _metadata_update(client: AIOKafkaClient, cluster: ClusterMetadata, names: Collection[str] | None) -> bool:
     return await ask_metadata(client, cluster, list(names) if names else None) is not None
 

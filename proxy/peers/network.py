@@ -9,10 +9,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
+from proxy.config.tls import PeerTls
 from proxy.errors import PeerAway
 from proxy.observe.logs import logger
 from proxy.peers.connection import Connection
 from proxy.peers.handshake import Calling, Listening, Secret
+from proxy.peers.privacy import Privacy
 from proxy.seams import PeerService
 
 CALL_S = 3.0
@@ -25,8 +27,11 @@ log = logger("peers")
 class Network:
     """`async with` listens, and closes everything."""
 
-    def __init__(self, host: str, port: int, address: str, secrets: Sequence[str]) -> None:
-        """`address` is where peers reach this worker."""
+    def __init__(
+        self, host: str, port: int, address: str, secrets: Sequence[str], privacy: Privacy | None = None
+    ) -> None:
+        """`address` is where peers reach this worker. With `privacy` both sides also show certificates, in TLS."""
+        self.privacy = privacy
         self.address = address
         self.refused = 0  # connections of strangers
         self._host = host
@@ -45,7 +50,8 @@ class Network:
     async def __aenter__(self) -> "Network":
         """Raises OSError if it cannot listen."""
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(self._called, self._host, self._port, reuse_address=True)
+        tls = self.privacy.listening() if self.privacy else {}
+        self._server = await loop.create_server(self._called, self._host, self._port, reuse_address=True, **tls)
         log.info("peers_listening", address=self.address, host=self._host, port=self._port)
         return self
 
@@ -90,12 +96,19 @@ class Network:
 
     # ---- callers
 
+    def renew(self, tls: PeerTls) -> None:
+        """New connections show and demand what these files hold now."""
+        if self.privacy is not None:
+            self.privacy.renew(tls)
+
     def _called(self) -> Connection:
-        connection = Connection(Listening(self._secrets), _Callers(self))
+        return _Caller(self)
+
+    def met(self, connection: Connection) -> None:
+        """A stranger calls, and has greeted nobody yet."""
         if len(self._unknown) >= MAX_UNKNOWN:
             next(iter(self._unknown)).close("too many others were greeting")
         self._unknown.add(connection)
-        return connection
 
     def service_of(self, message: Any) -> PeerService | None:
         """Who hears it. None: we do not read for that group (any more)."""
@@ -103,6 +116,18 @@ class Network:
 
     def services(self) -> Sequence[PeerService]:
         return list(self._services.values())
+
+
+class _Caller(Connection):
+    """From somebody who called. Known from its first byte, or with TLS from the end of that handshake."""
+
+    def __init__(self, network: Network) -> None:
+        super().__init__(Listening(network._secrets), _Callers(network))
+        self._network = network
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._network.met(self)
+        super().connection_made(transport)
 
 
 class _Callers:
@@ -184,11 +209,13 @@ class Link:
         """One connection's life. Returns whether it was ever open."""
         host, _, port = self.address.rpartition(":")
         connection = Connection(Calling(self._network._secrets, self._network.address), self, self.address)
+        privacy, loop = self._network.privacy, asyncio.get_running_loop()
         self._is_over.clear()
         self._was_open = False
         try:
             async with asyncio.timeout(CALL_S):
-                await asyncio.get_running_loop().create_connection(lambda: connection, host.strip("[]"), int(port))
+                tls = privacy.calling(host.strip("[]")) if privacy else {}
+                await loop.create_connection(lambda: connection, host.strip("[]"), int(port), **tls)
         except (OSError, TimeoutError, ValueError) as exc:
             log.warning("peer_not_reached", peer=self.address, reason=str(exc) or "no answer in time")
             return False

@@ -14,7 +14,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError
 
-from tests.kafka.node import Node
+from tests.kafka.node import Guard, Node
 
 ANSWERS_WITHIN_S = 60.0
 PROBE_S = 3.0
@@ -27,10 +27,12 @@ class Kafka:
     `fronts` are ports of proxies, one a broker, each of which leads to its node's `behind_port`.
     """
 
-    def __init__(self, directory: Path, *, brokers: int = 1, fronts: Sequence[int] = ()) -> None:
+    def __init__(
+        self, directory: Path, *, brokers: int = 1, fronts: Sequence[int] = (), guard: Guard | None = None
+    ) -> None:
         self.nodes: list[Node] = []
         self.bootstrap = ""
-        self._directory, self._brokers = directory, brokers
+        self._directory, self._brokers, self._guard = directory, brokers, guard
         self._fronts: Sequence[int | None] = fronts or [None] * brokers
 
     @classmethod
@@ -171,7 +173,8 @@ class Kafka:
 
     def _launch(self, directory: Path) -> None:
         self.nodes = [
-            Node(n, directory / f"node-{n}", front_port=front) for n, front in enumerate(self._fronts, start=1)
+            Node(n, directory / f"node-{n}", front_port=front, guard=self._guard)
+            for n, front in enumerate(self._fronts, start=1)
         ]
         self.bootstrap = ",".join(f"127.0.0.1:{node.port}" for node in self.nodes)
         voters = ",".join(f"{node.id}@127.0.0.1:{node.controller_port}" for node in self.nodes)

@@ -7,7 +7,9 @@ import shutil
 import signal
 import socket
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Protocol
 
 from tests.kafka import jars
 
@@ -61,14 +63,30 @@ def _is_free(port: int) -> bool:
     return True
 
 
+class Guard(Protocol):
+    """What makes a broker one that not everybody may use (tests/kafka/guarded.py)."""
+
+    def users(self) -> list[str]:
+        """Arguments for the tool that formats its storage."""
+        ...
+
+    def settings(self, others: Mapping[str, object]) -> dict[str, object]:
+        """What its settings are beside, or instead of, the others."""
+        ...
+
+
 class Node:
     """One broker, which is a controller as well. `start` and `kill` may alternate: port and data stay.
 
     Nothing here waits for Kafka to answer: that is the cluster's (tests/kafka/cluster.py), which sees all nodes.
     """
 
-    def __init__(self, node_id: int, directory: Path, *, front_port: int | None = None) -> None:
-        """`front_port`: of a proxy that leads to `behind_port`. Who comes in there is always sent there."""
+    def __init__(
+        self, node_id: int, directory: Path, *, front_port: int | None = None, guard: "Guard | None" = None
+    ) -> None:
+        """`front_port`: of a proxy that leads to `behind_port`. Who comes in there is always sent there. `guard`: who
+        may come in, and by which further listeners."""
+        self._guard = guard
         self.id = node_id
         self.port, self.controller_port = free_port(), free_port()
         self.front_port, self.behind_port = front_port, free_port()
@@ -92,6 +110,7 @@ class Node:
         (self.directory / "log4j2.yaml").write_text(QUIET)
         self._properties.write_text(self._settings(voters, brokers))
         command = self._java("kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c", str(self._properties))
+        command += self._guard.users() if self._guard else []
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             raise RuntimeError(f"Kafka could not format {self.directory}:\n{done.stdout}{done.stderr}")
@@ -188,4 +207,6 @@ class Node:
             settings["listeners"] = f"{settings['listeners']},FRONT://127.0.0.1:{self.behind_port}"
             settings["advertised.listeners"] = f"{here},FRONT://127.0.0.1:{self.front_port}"
             settings["listener.security.protocol.map"] = "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,FRONT:PLAINTEXT"
+        if self._guard is not None:
+            settings |= self._guard.settings(settings)
         return "".join(f"{name}={value}\n" for name, value in settings.items())

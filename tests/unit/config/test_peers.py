@@ -52,7 +52,7 @@ def test_peers_must_be_told_where_to_connect(tmp_path: Path, host: str) -> None:
     [
         ("listen: 'localhost'", "listen: 'localhost' is no address: write host:port"),
         ("listen: 'localhost:0'", "listen: 'localhost:0' has no port that others could know"),
-        ("listen: 'a:1', tls: {}", "tls: tls is not in this version: leave it out"),
+        ("listen: 'a:1', tls: 1", "tls: is 1, must be a mapping"),
         ("listen: 'a:1', secret: short", "secret[0]: is too short"),
         ("listen: 'a:1', secret: []", "secret: has too few entries"),
         ("listen: 'a:65535'", "listen: 2 workers need the ports up to 65536: begin at 65534 or below"),

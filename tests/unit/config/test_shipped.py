@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from proxy.config.document import read_document
+from proxy.config.kafka_security import KafkaSecurity, OAuth
 from proxy.config.load import load
 from proxy.config.migration import Compare, Internal, Migrate
 from proxy.config.mistake import Path as KeyPath
@@ -37,7 +38,7 @@ from proxy.config.model import (
     Tracing,
 )
 from proxy.config.schema import editor_schema, editor_schema_text
-from proxy.config.tls import ListenerTls
+from proxy.config.tls import ListenerTls, PeerTls
 from proxy.config.upstreams import Breaker, Deprecation, Health, UpstreamService, UpstreamTls
 
 CONFIG = Path(__file__).parents[3] / "config"
@@ -56,6 +57,9 @@ SECTIONS: dict[KeyPath, type[BaseModel]] = {
     ("admin",): Admin,
     ("admin", "tls"): ListenerTls,
     ("peer",): Peer,
+    ("peer", "tls"): PeerTls,
+    ("kafka", "security"): KafkaSecurity,
+    ("kafka", "security", "oauth"): OAuth,
     ("limits",): Limits,
     ("limits", "rate"): Rates,
     ("drain",): Drain,

@@ -40,6 +40,7 @@ async def consumer() -> AsyncIterator[AIOKafkaConsumer]:
     ("owner", "names"),
     [
         (AIOKafkaClient, ["_bootstrap_servers", "_conns", "_sync_task"]),
+        (AIOKafkaClient, ["_sasl_plain_username", "_sasl_plain_password"]),
         (AIOKafkaConnection, ["_writer"]),
         (
             fetcher.Fetcher,

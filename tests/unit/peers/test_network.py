@@ -4,14 +4,18 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from proxy.config.tls import PeerTls
 from proxy.errors import PeerAway
 from proxy.peers import connection
 from proxy.peers.network import Network
+from proxy.peers.privacy import Privacy
 from proxy.seams import PeerCaller, PeerLink
+from tests.certificates import Authority
 from tests.unit.wait import until
 
 
@@ -217,3 +221,52 @@ async def test_a_peer_that_does_not_take_what_it_is_sent_is_given_up(monkeypatch
             a.link(b).tell(["n", "g", b"x" * 500_000])
             await asyncio.sleep(0)
         assert a.heard.downs == [b.network.address]
+
+
+# ---- with certificates
+
+
+def tls(authority: Authority, name: str) -> PeerTls:
+    pair = authority.server(name)
+    return PeerTls(certificate=str(pair.certificate), key=str(pair.key), ca=str(authority.pem))
+
+
+@asynccontextmanager
+async def private(tls: PeerTls) -> AsyncIterator[Worker]:
+    port, heard = free_port(), Heard()
+    async with Network("127.0.0.1", port, f"127.0.0.1:{port}", ["s"], Privacy(tls)) as network:
+        network.serve("g", heard)
+        yield Worker(network, heard)
+
+
+async def test_peers_of_one_authority_talk_unheard(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    async with private(tls(authority, "a")) as a, private(tls(authority, "b")) as b:
+        a.follow(b)
+        await until(lambda: a.link(b).is_up)
+        assert await a.link(b).ask(["q", "g", b"x" * 1_000_000]) == ["heard", ["q", "g", b"x" * 1_000_000]]
+
+
+async def test_a_stranger_with_the_secret_but_no_certificate_of_ours_is_not_heard(tmp_path: Path) -> None:
+    ours, theirs = Authority(tmp_path, "ours"), Authority(tmp_path, "theirs")
+    async with private(tls(ours, "a")) as a, private(tls(theirs, "b")) as b, worker() as plain:
+        for stranger in (b, plain):
+            stranger.follow(a)
+        with pytest.raises(TimeoutError):
+            await until(lambda: b.link(a).is_up or plain.link(a).is_up, within_s=0.5)
+        assert a.heard.callers == []
+        assert len(a.network._unknown) <= 1  # nothing is kept of those who never came so far
+
+
+async def test_a_certificate_put_in_force_counts_for_the_next_connection(tmp_path: Path) -> None:
+    old, new = Authority(tmp_path, "old"), Authority(tmp_path, "new")
+    async with private(tls(old, "a")) as a, private(tls(old, "b")) as b:
+        a.follow(b)
+        await until(lambda: a.link(b).is_up)
+        a.network.renew(tls(new, "a2"))
+        b.network.renew(tls(new, "b2"))
+        assert await a.link(b).ask(["q", "g", 1])  # which stands
+        for connection in list(b.network._callers):
+            connection.close("for the test")
+        await until(lambda: not a.link(b).is_up)
+        await until(lambda: a.link(b).is_up)

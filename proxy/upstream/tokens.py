@@ -1,0 +1,112 @@
+"""Tokens for Kafka's OAUTHBEARER: from a file that somebody keeps fresh, or from a token endpoint (RFC 6749, 4.4).
+
+A token of the endpoint serves until most of its time is over; whoever needs one meanwhile shares it, and those who need
+a new one at the same time ask once.
+"""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import orjson
+
+from proxy.clock import now_s
+from proxy.config.kafka_security import OAuth
+from proxy.seams import TokenMissing, TokenSource
+from proxy.tls import client_context
+
+ANSWER_S = 10.0
+ANSWER_BYTES = 64 * 1024
+USED_SHARE = 0.8  # of its time, before a new one is asked for
+LIFETIME_S = 300.0  # of one whose answer does not say
+
+
+def token_source(oauth: OAuth | None) -> TokenSource | None:
+    """What `kafka.security.oauth` says. Raises OSError for its `ca`, which was tried when it was named."""
+    if oauth is None:
+        return None
+    return TokenFile(Path(oauth.token_file)) if oauth.token_file else TokenEndpoint(oauth)
+
+
+class TokenFile:
+    """Read again each time: it is small, and connections are few."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __repr__(self) -> str:
+        return f"<TokenFile {self._path}>"
+
+    async def token(self) -> str:
+        try:
+            token = (await asyncio.to_thread(self._path.read_text, encoding="ascii")).strip()
+        except (OSError, UnicodeDecodeError) as exc:
+            raise TokenMissing(
+                f"{self._path} cannot be read: {getattr(exc, 'strerror', None) or 'not ASCII'}"
+            ) from None
+        return _sound(token, str(self._path))
+
+
+class TokenEndpoint:
+    """The client credentials grant, with the client's secret in HTTP Basic (RFC 6749, 2.3.1)."""
+
+    def __init__(self, oauth: OAuth) -> None:
+        assert oauth.token_url
+        assert oauth.client_id
+        assert oauth.client_secret
+        self._url = oauth.token_url
+        self._auth = aiohttp.BasicAuth(oauth.client_id, oauth.client_secret.get_secret_value())
+        self._form = {"grant_type": "client_credentials"} | ({"scope": oauth.scope} if oauth.scope else {})
+        self._tls = client_context(ca=oauth.ca)
+        self._asking = asyncio.Lock()
+        self._token = ""
+        self._until_s = 0.0
+
+    def __repr__(self) -> str:
+        return f"<TokenEndpoint {self._url}>"
+
+    async def token(self) -> str:
+        async with self._asking:
+            if now_s() >= self._until_s:
+                self._token, lifetime_s = await self._ask()
+                self._until_s = now_s() + USED_SHARE * lifetime_s
+            return self._token
+
+    async def _ask(self) -> tuple[str, float]:
+        """A new token, and how long it lasts."""
+        timeout = aiohttp.ClientTimeout(total=ANSWER_S)
+        try:
+            async with (
+                aiohttp.ClientSession(timeout=timeout) as session,
+                session.post(
+                    self._url, data=self._form, auth=self._auth, ssl=self._tls, allow_redirects=False
+                ) as answer,
+            ):
+                if answer.status != 200:
+                    raise TokenMissing(f"{self._url} answered {answer.status}")
+                return self._read(await answer.content.read(ANSWER_BYTES), answer.content_type)
+        except (aiohttp.ClientError, TimeoutError, OSError) as exc:
+            raise TokenMissing(f"{self._url} gave no answer: {type(exc).__name__}") from None
+
+    def _read(self, body: bytes, content_type: str) -> tuple[str, float]:
+        document = _json(body)
+        token, lifetime_s = document.get("access_token"), document.get("expires_in", LIFETIME_S)
+        if not isinstance(token, str) or not isinstance(lifetime_s, (int, float)):
+            raise TokenMissing(f"{self._url} answered 200 without an access_token ({content_type})")
+        return _sound(token, self._url), float(lifetime_s)
+
+
+def _sound(token: str, where: str) -> str:
+    """The token goes into a message whose fields end with \\x01 (RFC 7628, 3.1): nothing but b64token may be in it."""
+    if not token or not token.isascii() or not token.isprintable() or " " in token:
+        raise TokenMissing(f"{where} holds no token")
+    return token
+
+
+def _json(body: bytes) -> dict[str, Any]:
+    try:
+        document = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return {}
+    return document if isinstance(document, dict) else {}
