@@ -127,8 +127,10 @@ class Call:
                 message, payload = await self._protocol.read()
             except (aiohttp.ClientError, HttpProcessingError, OSError, aiohttp.EofStream) as exc:
                 raise self._translated(exc, "before its answer") from exc
-            if message.code >= 200:
+            if 200 <= message.code < 600:
                 break
+            if message.code >= 600:
+                raise UpstreamFailed(f"The service behind this route answered with {message.code}, which is no status.")
             if message.code == 101:
                 raise UpstreamFailed("The service behind this route changed the protocol, and nobody had asked it to.")
             if self._go_on is not None and not self._go_on.done():

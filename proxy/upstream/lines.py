@@ -6,6 +6,7 @@ body that broke off. So heads are ours (`head.py`), and of aiohttp there is what
 """
 
 import asyncio
+import select
 import ssl
 
 import aiohttp
@@ -44,13 +45,27 @@ class Lines:
             except (aiohttp.ClientError, OSError, TimeoutError) as exc:
                 raise UpstreamAway("The service behind this route cannot be reached. Try again later.") from exc
             protocol = connection.protocol
-            if protocol is not None and not protocol.should_close:
+            if protocol is not None and not protocol.should_close and not _said_something(protocol.transport):
                 return connection
-            connection.close()  # it said something nobody had asked for: that must not be taken for the next answer
+            connection.close()  # what nobody had asked for must not be taken for the next answer
         raise UpstreamAway("The service behind this route answers before it is asked.")
 
     async def close(self) -> None:
         await self._connector.close()
+
+
+def _said_something(transport: asyncio.Transport | None) -> bool:
+    """Whether a connection that should be idle has ended, or said something, that the loop has not told us yet.
+
+    Else a POST would be sent into an end that is here already, and could not be repeated. TLS talks on its own account.
+    """
+    if transport is None:
+        return True
+    if transport.get_extra_info("sslcontext") is not None:
+        return False
+    arrived = select.poll()
+    arrived.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
+    return bool(arrived.poll(0))
 
 
 def _door(url: str, context: ssl.SSLContext | bool, server_name: str | None) -> ClientRequest:

@@ -22,7 +22,7 @@ async def served(
             if protocols is not None:
                 protocols.append(self)
 
-    config = uvicorn.Config(app, port=0, http=Noted, ws="none", lifespan="off", log_config=None)
+    config = uvicorn.Config(app, port=0, http=Noted, ws="none", lifespan="off", log_config=None, proxy_headers=False)
     server = uvicorn.Server(config)
     server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign, assignment]
     task = asyncio.create_task(server.serve())
