@@ -33,7 +33,7 @@ class Doors:
         said = self._asked(route)
         if said is None or self._auth is None:
             return handle
-        if getattr(route, "upstream", None) is not None:
+        if route.upstream is not None:
             inner = CutOff(handle)
             handle = Stripped(inner, self.entrance) if self._auth.forward == "strip" else inner
         taken = _schemes(said, self._auth)
