@@ -126,7 +126,7 @@ class Services:
             told = DeprecatedEndpoint(handle, deprecation_headers(route.deprecation)) if route.deprecation else handle
             guarded = self.doors.guarded(route, self.bounds.limited(route, told))
             shared = CorsEndpoint(guarded, CorsPolicy.of(route.cors)) if route.cors else guarded
-            yield method, path, Endpoint(route.name, self.watching.watched(route, shared), metrics)
+            yield method, path, Endpoint(route.name, self.watching.watched(route, path, shared), metrics)
 
     def _preflights(self, config: Config) -> Iterator[tuple[str, str, Endpoint]]:
         """OPTIONS on each path that other origins may call: one for all routes that have it."""

@@ -12,7 +12,6 @@ from starlette.routing import Route
 from proxy.admin.answer import answer
 from proxy.config.model import Config, LogLevel
 from proxy.errors import Malformed
-from proxy.observe.audit import audit
 
 PATH = "/admin/log-level"
 
@@ -34,9 +33,7 @@ def log_level_route(leveled: Leveled) -> Route:
 
     async def log_level(request: Request) -> Response:
         if request.method == "POST":
-            level = _level(request.query_params.get("level", ""))
-            leveled.log_from(level)
-            audit("log_level_set", level=level)
+            leveled.log_from(_level(request.query_params.get("level", "")))
         return answer({"level": leveled.config().observe.log_level})
 
     return Route(PATH, log_level, methods=["GET", "POST"])

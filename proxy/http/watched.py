@@ -64,10 +64,13 @@ class Watching:
     def traces(self) -> bool:
         return self._tracer is not None
 
-    def watched(self, route: Route, handle: Handler) -> Handler:
-        """The endpoint, watched as configured: itself, where nothing is."""
-        logged = handle if self._log is None else LoggedEndpoint(handle, self._log, route)
-        return logged if self._tracer is None else TracedEndpoint(logged, self._tracer, route)
+    def watched(self, route: Route, path: str, handle: Handler) -> Handler:
+        """The endpoint at this path of a route (its own, or that of its acks), watched as configured.
+
+        Itself, where nothing is watched.
+        """
+        logged = handle if self._log is None else LoggedEndpoint(handle, self._log, route, path)
+        return logged if self._tracer is None else TracedEndpoint(logged, self._tracer, route, path)
 
     def unmatched(self, exchange: Exchange, error: ProxyError) -> None:
         """A request that matches no route: an error like another, but for its path, which is told as it came."""
@@ -85,10 +88,11 @@ class Watching:
 class TracedEndpoint:
     """Places each request in its trace; of those that are sampled it notes a span when they end."""
 
-    def __init__(self, inner: Handler, tracer: Tracer, route: Route) -> None:
+    def __init__(self, inner: Handler, tracer: Tracer, route: Route, path: str) -> None:
         self._inner = inner
         self._tracer = tracer
         self._route = route
+        self._path = path
         self._topics = _topics(route)
 
     def __repr__(self) -> str:
@@ -112,7 +116,7 @@ class TracedEndpoint:
             self._tracer.note(self._span(exchange, place, ending(exchange, error), began_ns))
 
     def _span(self, exchange: Exchange, place: Place, end: Ending, began_ns: int) -> Span:
-        name = f"{exchange.scope['method']} {self._route.path}"
+        name = f"{exchange.scope['method']} {self._path}"
         fault = end.code if end.is_fault else None
         return Span(place, name, self._attributes(exchange, end), began_ns, time.time_ns(), fault)
 
@@ -120,7 +124,7 @@ class TracedEndpoint:
         """By OpenTelemetry's conventions for HTTP servers; neither the path as it came nor its query."""
         attributes: dict[str, str | int] = {
             "http.request.method": exchange.scope["method"],
-            "http.route": self._route.path,
+            "http.route": self._path,
             "stepbridge.route": self._route.name,
             "stepbridge.request_id": exchange.request_id,
             **self._topics,
@@ -129,17 +133,20 @@ class TracedEndpoint:
             attributes["http.response.status_code"] = end.status
         if end.code:
             attributes["error.type"] = end.code
+        if exchange.principal:
+            attributes["enduser.id"] = exchange.principal.id
         return attributes
 
 
 class LoggedEndpoint:
     """Has the access log note some of the requests, when they end."""
 
-    def __init__(self, inner: Handler, accesses: Accesses, route: Route) -> None:
+    def __init__(self, inner: Handler, accesses: Accesses, route: Route, path: str) -> None:
         self._inner = inner
         self._accesses = accesses
         self._route = route
-        self._may_wait = route.consume is not None  # for records: as long as its client says
+        self._path = path
+        self._may_wait = route.consume is not None and path == route.path  # for records: as long as its client says
 
     def __repr__(self) -> str:
         return f"<LoggedEndpoint {self._route.name} {self._accesses}>"
@@ -157,7 +164,7 @@ class LoggedEndpoint:
             why = self._accesses.reason(end.status, seconds, may_wait=self._may_wait)
             if why is not None:
                 line = _line(exchange, end, seconds)
-                self._accesses.note({"why": why, "route": self._route.name, "path": self._route.path, **line})
+                self._accesses.note({"why": why, "route": self._route.name, "path": self._path, **line})
 
 
 def _line(exchange: Exchange, end: Ending, seconds: float) -> dict[str, str | int | float | None]:
@@ -169,6 +176,7 @@ def _line(exchange: Exchange, end: Ending, seconds: float) -> dict[str, str | in
         "code": end.code,
         "ms": round(seconds * 1_000, 1),
         "client": str(client[0]) if client else None,
+        "caller": exchange.principal.id if exchange.principal else None,
         "request_id": exchange.request_id,
         "trace_id": trace_id_of(exchange.header(TRACEPARENT)),
     }

@@ -29,8 +29,8 @@ async def test_a_level_that_is_set_is_in_force_and_in_the_audit_log(
     answer = await ask(operations, "POST", "?level=debug")
     assert (answer.status_code, answer.json()) == (200, {"level": "debug"})
     assert operations.config().observe.log_level == "debug"
-    (record,) = [record for record in caplog.records if record.message == "log_level_set"]
-    assert record.__dict__["fields"]["level"] == "debug"
+    (record,) = [record for record in caplog.records if record.message == "admin_action"]
+    assert record.__dict__["fields"]["query"] == "level=debug"
 
 
 @pytest.mark.parametrize("query", ["", "?level=", "?level=loud", "?level=DEBUG"])

@@ -15,6 +15,7 @@ from proxy.http.watched import LoggedEndpoint, TracedEndpoint, Watching
 from proxy.observe.access import Accesses
 from proxy.observe.metrics import Metrics
 from proxy.observe.tracing import Span, Tracer, Tracers
+from proxy.principal import Principal
 from proxy.routes.table import RouteTable
 from tests.unit.http.served import Client, connected
 
@@ -48,7 +49,7 @@ class Watched:
         self.app.on_unmatched = self.watching.unmatched
 
     def _endpoint(self, handle: Handler) -> Endpoint:
-        return Endpoint("orders", self.watching.watched(self.route, handle), Metrics().route("orders"))
+        return Endpoint("orders", self.watching.watched(self.route, self.route.path, handle), Metrics().route("orders"))
 
     @property
     def route(self) -> Route:
@@ -85,7 +86,8 @@ LOGGED = {"access_log": {"sample": "100%"}}
 
 
 async def test_where_nothing_is_watched_the_endpoint_is_itself() -> None:
-    assert Watched(created).watching.watched(Watched(created).route, created) is created
+    bridge = Watched(created)
+    assert bridge.watching.watched(bridge.route, bridge.route.path, created) is created
 
 
 async def test_within_a_traced_request_its_parent_is_our_span() -> None:
@@ -213,6 +215,45 @@ async def test_a_line_of_the_access_log_names_the_route_and_never_the_path_as_it
     }
 
 
+class Admitted:
+    """That a caller was let in."""
+
+    principal = Principal("key", "store-7")
+
+
+async def test_a_caller_that_was_let_in_is_named_in_line_and_span() -> None:
+    async def handle(exchange: Exchange) -> None:
+        exchange.admission = Admitted()  # type: ignore[assignment]
+        await created(exchange)
+
+    bridge = Watched(handle, **TRACED, **LOGGED)
+    async with bridge.client() as client:
+        client.send(post(f"traceparent: {PARENT}"))
+        await client.answer()
+    assert bridge.accesses.lines[0]["caller"] == "key:store-7"
+    assert bridge.spans[0].attributes["enduser.id"] == "key:store-7"
+
+
+async def test_an_ack_is_named_by_its_own_path_and_may_be_slow() -> None:
+    route = Route.model_validate({"route": "GET /jobs", "consume": {"topics": ["jobs"], "group": "g"}})
+    bridge = Watched(created, access_log={"sample": "0%", "slow_ms": 1})
+
+    async def handle(exchange: Exchange) -> None:
+        exchange.started_s -= 9.0
+        await created(exchange)
+
+    for path in ("/jobs", "/jobs/ack"):
+        bridge.app.table = RouteTable.build(
+            [("POST", path, Endpoint("g", bridge.watching.watched(route, path, handle), Metrics().route("g")))]
+        )
+        async with connected(bridge.app) as client:
+            client.send(post(path=path))
+            await client.answer()
+    async with bridge.accesses, bridge.tracers:
+        pass
+    assert [(line["path"], line["why"]) for line in bridge.accesses.lines] == [("/jobs/ack", "slow")]
+
+
 async def test_a_request_that_matches_no_route_gets_a_line_with_its_path_and_without_its_query() -> None:
     bridge = Watched(created, **LOGGED)
     async with bridge.client() as client:
@@ -240,9 +281,9 @@ async def test_a_client_that_goes_before_its_answer_gets_a_line_that_says_so() -
 
 async def test_both_can_watch_and_say_what_they_are() -> None:
     bridge = Watched(created, **TRACED, **LOGGED)
-    watched = bridge.watching.watched(bridge.route, created)
+    watched = bridge.watching.watched(bridge.route, bridge.route.path, created)
     assert isinstance(watched, TracedEndpoint)
     assert "TracedEndpoint orders" in repr(watched)
-    assert "LoggedEndpoint orders" in repr(LoggedEndpoint(created, bridge.accesses, bridge.route))
+    assert "LoggedEndpoint orders" in repr(LoggedEndpoint(created, bridge.accesses, bridge.route, "/a"))
     async with bridge.accesses, bridge.tracers:
         pass
