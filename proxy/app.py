@@ -7,6 +7,8 @@
 | a peer's, about a group | `peers/network` | `consume/peering/sharing` | |
 | GET without a group | `http/feed` | `consume/feeds/feed` | `kafka/tail` |
 | any, on a route with an upstream | `http/passthrough` | | `upstream/service` |
+| the same, on its way to Kafka | `http/migrating` | `migrate/standing`, `migrate/shadow`, `produce/submitter` | both |
+| a change of its stage | | `migrate/control` | `kafka/tail`, `kafka/internal` |
 | an operator's | `admin/app` | `Bridge`, `status` | `kafka/topics` |
 | the same, about a group | `admin/groups` | `groups`, `consume/groups/control`, `consume/dead/graves` | `kafka/marks` |
 """
@@ -46,6 +48,7 @@ from proxy.kafka.partitioner import HASHES
 from proxy.kafka.producer import Producer
 from proxy.kafka.tail import Tail
 from proxy.kafka.topics import Topics
+from proxy.migrations import Migrations
 from proxy.observe import logs
 from proxy.observe.access import Accesses
 from proxy.observe.audit import audit
@@ -113,6 +116,11 @@ class Bridge:
         self._watching = Watching(await enter(Tracers()), await enter(Accesses()))
         self.http.on_unmatched = self._watching.unmatched
         self._upstreams = await enter(Upstreams(self.metrics.upstream))
+        self._migrations = await enter(
+            Migrations(
+                config, self._settings, self._topics, lambda: Tail(self._settings), self._queues, worker=self._worker
+            )
+        )
         drain: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._services = Services(
             metrics=self.metrics,
@@ -125,6 +133,7 @@ class Bridge:
             doors=Doors(Entrance(lambda issuer: self._issuers.of(source_of(issuer)))),
             watching=self._watching,
             upstreams=self._upstreams,
+            migrations=self._migrations,
         )
         self.http.table = self._services.table(config)
         self.metrics.add_source(self._samples)
@@ -224,6 +233,7 @@ class Bridge:
         yield from self._issuers.samples()
         yield from self._upstreams.samples()
         yield from self._watching.samples()
+        yield from self._migrations.samples()
         yield from status.produce_samples(self._queues)
         yield from group_samples(session.state() for session in self._groups)
         if self._network is not None:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from proxy.config.migration import Migrate
 from proxy.config.model import Config, Consume, Produce, Route
 from proxy.consume.feeds.feed import Feed
 from proxy.consume.feeds.sieve import Sieves
@@ -24,6 +25,7 @@ from proxy.http.encoding import MAX_ZSTD_UPLOADS
 from proxy.http.feed import FeedPoll, FeedStreaming
 from proxy.http.group import GroupPoll, GroupStreaming
 from proxy.http.items import ItemWriter
+from proxy.http.migrating import MigratingEndpoint
 from proxy.http.ndjson import NdjsonEndpoint
 from proxy.http.passthrough import PassthroughEndpoint
 from proxy.http.produce import ProduceEndpoint
@@ -31,9 +33,11 @@ from proxy.http.selection import Selection
 from proxy.http.upkeep import Ends, Upkeep
 from proxy.http.watched import Watching
 from proxy.limits.gate import Gate
+from proxy.migrations import Migrations
 from proxy.observe.metrics import Metrics, RouteMetrics
 from proxy.routes.recipe import RecordRecipe
 from proxy.routes.table import RouteTable
+from proxy.routes.template import Template
 from proxy.routes.traced import TracedRecipe
 from proxy.seams import Start, Submitter, Upstream
 from proxy.upstream.upstreams import Upstreams
@@ -106,6 +110,7 @@ class Services:
     watching: Watching
     doors: Doors
     upstreams: Upstreams
+    migrations: Migrations
     sieves: Sieves = field(default_factory=Sieves)
     zstd_uploads: Gate = field(default_factory=lambda: Gate(MAX_ZSTD_UPLOADS, 0, "streams of zstd", "zstd_uploads"))
 
@@ -116,6 +121,7 @@ class Services:
         self.watching.follow(config.observe)
         self.doors.follow(config)
         self.upstreams.follow(config.upstreams)
+        self.migrations.follow(config)
         entries = [entry for route in config.routes for entry in self._entries(route, config)]
         return RouteTable.build([*entries, *self._preflights(config)])
 
@@ -141,6 +147,8 @@ class Services:
     def _handlers(self, route: Route, config: Config, metrics: RouteMetrics) -> Iterator[tuple[str, str, Handler]]:
         if route.upstream and not route.produce:
             yield route.method, route.path, self._passthrough(route, self.upstreams[route.upstream], metrics)
+        elif route.upstream and route.produce and route.migrate:
+            yield route.method, route.path, self._migrating(route, route.produce, route.migrate, config, metrics)
         elif route.produce:
             yield route.method, route.path, self._produce(route, route.produce, config, metrics)
         elif route.consume and route.consume.group:
@@ -154,6 +162,28 @@ class Services:
     def _passthrough(self, route: Route, upstream: Upstream, metrics: RouteMetrics) -> Handler:
         gate = self.bounds.gate_of(route) if route.limits.in_flight else None
         return PassthroughEndpoint(upstream, gate, metrics, route.limits.max_body_bytes)
+
+    def _migrating(
+        self, route: Route, produce: Produce, migrate: Migrate, config: Config, metrics: RouteMetrics
+    ) -> Handler:
+        assert route.upstream
+        body_right = self.doors.body_right(route)
+        return MigratingEndpoint(
+            self.migrations.of(route.name),
+            self.upstreams[route.upstream],
+            (TracedRecipe if self.watching.traces else RecordRecipe).compile(route, body_right),
+            self.submitter,
+            self.migrations.divergences,
+            self.bounds.gate_of(route),
+            metrics,
+            route.limits.max_body_bytes or config.limits.max_body_bytes,
+            produce.timeout_ms / 1000,
+            migrate.authority,
+            rollout_by=Template.compile(migrate.rollout_by, "rollout_by") if migrate.rollout_by else None,
+            caller=Template.compile(migrate.caller, "caller") if migrate.caller else None,
+            tells_stage=migrate.stage_header,
+            judges_body=body_right is not None,
+        )
 
     def _produce(self, route: Route, produce: Produce, config: Config, metrics: RouteMetrics) -> ProduceEndpoint:
         limits = config.limits
@@ -212,4 +242,5 @@ def key_hashes(config: Config, hashes: Mapping[str, Callable[[bytes], int]]) -> 
     """The key hash of each topic that routes write to, dead letters included."""
     dead = (r.consume.dead_letter for r in config.routes if r.consume and r.consume.dead_letter)
     written = {r.produce.topic: hashes[r.produce.partitioner] for r in config.routes if r.produce}
-    return dict.fromkeys(dead, hashes["murmur2"]) | written
+    own = [config.kafka.internal.divergences] if any(r.migrate for r in config.routes) else []
+    return dict.fromkeys([*own, *dead], hashes["murmur2"]) | written

@@ -45,6 +45,11 @@ class Internal(Section):
         """The topic that routes on their way are steered by."""
         return f"{self.prefix}.migrations"
 
+    @property
+    def divergences(self) -> str:
+        """The topic of what only one side of a dual write has."""
+        return f"{self.prefix}.divergences"
+
 
 class Compare(Section):
     sample: Share = Field(default="10%", description="Share of the requests whose answers are compared.")
@@ -79,6 +84,13 @@ class Migrate(Section):
     max_violations: Share = Field(
         default="0%",
         description="Above this share of shadow requests that make no record, climbing from shadow is refused.",
+    )
+    queue: Count = Field(
+        default=10_000,
+        description="At shadow: records that may wait for Kafka, at most 64 MiB; one more is lost.",
+    )
+    stage_header: bool = Field(
+        default=False, description="Answers say which stage served them: stepbridge-stage: shadow."
     )
     compare: Compare | None = Field(
         default=None, description="At shadow and dual: what the route would answer, held against the old service."

@@ -1,5 +1,7 @@
 """The bridge's own topics: made when they are missing, if they may be (`kafka.internal`)."""
 
+from collections.abc import Mapping
+
 from proxy.errors import KafkaAway, KafkaForbids, TopicMissing
 from proxy.kafka.connection import KafkaSettings
 from proxy.kafka.questions import ask_cluster, create_topic
@@ -13,11 +15,15 @@ COMPACTED = {
     "min.cleanable.dirty.ratio": "0.1",
 }
 
+KEPT_LONG = {"cleanup.policy": "delete", "retention.ms": str(30 * 24 * 3600 * 1000)}  # for people to see to
+
 log = logger("kafka")
 
 
-async def make_compacted(settings: KafkaSettings, name: str, *, replication: int, create: bool) -> None:
-    """See that a compacted topic of one partition is there.
+async def make_internal(
+    settings: KafkaSettings, name: str, content: Mapping[str, str], *, partitions: int, replication: int, create: bool
+) -> None:
+    """See that a topic is there; if it is made, then with these settings.
 
     More replicas than there are brokers are lowered to that, with a warning. Raises KafkaAway; TopicMissing if it is
     missing and may not be made; KafkaForbids if the cluster would not make it, or does not let us see it.
@@ -33,8 +39,8 @@ async def make_compacted(settings: KafkaSettings, name: str, *, replication: int
             return
         if not create:
             raise TopicMissing(
-                f"Topic {name!r} does not exist, and `kafka.internal.create` is false: make it with one partition and "
-                "cleanup.policy=compact."
+                f"Topic {name!r} does not exist, and `kafka.internal.create` is false: make it with "
+                f"partitions={partitions} and {', '.join(f'{key}={value}' for key, value in content.items())}."
             )
         if replication > answer.brokers:
             log.warning("replication_lowered", topic=name, asked=replication, brokers=answer.brokers)
@@ -42,9 +48,9 @@ async def make_compacted(settings: KafkaSettings, name: str, *, replication: int
             client,
             name,
             answer.controller,
-            partitions=1,
+            partitions=partitions,
             replication=min(replication, answer.brokers),
-            settings=COMPACTED,
+            settings=content,
         )
         if reason is not None:
             raise KafkaForbids(f"Topic {name!r} could not be made: {reason}. Grant CREATE, or make it by hand.")

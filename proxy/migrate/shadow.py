@@ -18,9 +18,18 @@ Written = Callable[[Receipt], None]
 class Shadow:
     """Of one route, in this process. `run` is a task of its owner's."""
 
-    def __init__(self, submitter: Submitter, *, bound: int, bound_bytes: int, patience_s: float) -> None:
-        """`patience_s`: a record that Kafka has not taken by then is a loss."""
+    def __init__(
+        self,
+        submitter: Submitter,
+        *,
+        bound: int,
+        bound_bytes: int,
+        patience_s: float,
+        on_lost: Callable[[str], object] = lambda _: None,
+    ) -> None:
+        """`patience_s`: a record that Kafka has not taken by then is a loss, of which `on_lost` hears the reason."""
         self.losses = Losses()
+        self._on_lost = on_lost
         self.written = 0
         self._behind = WriteBehind(submitter, bound=bound, bound_bytes=bound_bytes, patience_s=patience_s)
 
@@ -65,3 +74,4 @@ class Shadow:
     def lose(self, reason: str, detail: str, request_id: str, key: bytes | None) -> None:
         """The legacy service has, or may have, what Kafka has not."""
         self.losses.note(reason, detail, request_id, key)
+        self._on_lost(reason)

@@ -217,6 +217,40 @@ FAMILIES = (
         ("upstream", "address"),
         "How often its breaker has opened.",
     ),
+    # routes on their way
+    Family(
+        "stepbridge_shadow_queued",
+        Kind.GAUGE,
+        ("route",),
+        "Records of the shadow that wait for Kafka.",
+        merge=Merge.SUM,
+    ),
+    Family(
+        "stepbridge_shadow_queue_limit",
+        Kind.GAUGE,
+        ("route",),
+        "How many may: beyond it each one is lost.",
+        merge=Merge.SUM,
+    ),
+    Family(
+        "stepbridge_dual_writes_total",
+        Kind.COUNTER,
+        ("route", "case"),
+        "Requests at dual, by what became of them at both sides (docs/migrating.md).",
+    ),
+    Family(
+        "stepbridge_divergences_waiting",
+        Kind.GAUGE,
+        (),
+        "Divergences that wait to be written to their topic.",
+        merge=Merge.SUM,
+    ),
+    Family(
+        "stepbridge_divergences_lost_total",
+        Kind.COUNTER,
+        (),
+        "Divergences that could not be written to their topic; the log has them.",
+    ),
     # Kafka and the process
     Family(
         "stepbridge_kafka_up", Kind.GAUGE, (), "1 while the cluster answers (every worker), else 0.", merge=Merge.MIN

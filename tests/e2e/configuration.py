@@ -9,7 +9,7 @@ SECRET = "a secret that only these tests know"
 Route = dict[str, Any]
 
 
-def config(kafka: Kafka, *routes: Route, **sections: Any) -> str:
+def config(kafka: Kafka, /, *routes: Route, **sections: Any) -> str:
     """The text of a file with these routes. `sections` add to, or replace, what stands here."""
     common = {
         "kafka": {"bootstrap_servers": kafka.bootstrap, "session_timeout_ms": 6_000},

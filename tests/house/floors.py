@@ -9,7 +9,20 @@ from collections.abc import Iterator
 from pathlib import Path
 
 FLOORS: dict[int, set[str]] = {
-    5: {"__main__", "cli", "serve", "process", "server", "workers", "app", "endpoints", "groups", "status", "demo"},
+    5: {
+        "__main__",
+        "cli",
+        "serve",
+        "process",
+        "server",
+        "workers",
+        "app",
+        "endpoints",
+        "groups",
+        "migrations",
+        "status",
+        "demo",
+    },
     4: {"http", "admin"},
     3: {"produce", "consume", "migrate"},
     2: {"kafka", "peers", "upstream", "observe"},

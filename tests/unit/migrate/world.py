@@ -21,7 +21,7 @@ class Stored:
     """A record of the scripted topic."""
 
     offset: int
-    key: bytes
+    key: bytes | None
     value: bytes | None
     topic: str = "control"
     partition: int = 0
@@ -72,7 +72,7 @@ class Pass:
     """A request that was served: by whom, at which stage, and from when until when."""
 
     replica: str
-    key: bytes
+    key: bytes | None
     stage: Stage
     epoch: int
     entered_s: float

@@ -1,0 +1,390 @@
+"""A route on its way from its upstream to Kafka: each request is served at the stage of its key.
+
+| stage | the client gets | Kafka |
+|---|---|---|
+| legacy | the upstream's answer | |
+| shadow | the upstream's answer | the record is queued after a 2xx; nobody waits for it |
+| dual | the authority's answer | the record is written, within the request (`migrate/dual.py`) |
+| kafka | the route's own `response` | the record is written; the upstream is not asked |
+
+The body is read as a whole before anybody is asked, since the record's key decides the stage. One that is larger than
+the route takes goes through at legacy and shadow all the same, streamed; there the record is never the client's
+trouble. At dual and kafka it is.
+"""
+
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+
+from proxy.clock import Deadline, now_s
+from proxy.errors import Forbidden, ProxyError, TooLarge, UpstreamError
+from proxy.http.comparing import Comparison
+from proxy.http.encoding import decoder_for, expand
+from proxy.http.exchange import ClientGone, Exchange, Interrupt, too_large
+from proxy.http.passthrough import NEVER, body_pieces, pass_answer, upstream_request
+from proxy.http.produce import outcome_of
+from proxy.limits.gate import Gate
+from proxy.migrate.divergence import Asked, Divergences, Outcomes
+from proxy.migrate.dual import CASES, Authority, kafka_failure, legacy_failure, legacy_outcome
+from proxy.migrate.route import RouteOnItsWay
+from proxy.migrate.stages import Stage
+from proxy.observe.metrics import RouteMetrics
+from proxy.record import Receipt, Record
+from proxy.routes.recipe import RecordRecipe
+from proxy.routes.request import Request
+from proxy.routes.template import Template
+from proxy.seams import Submitter, Upstream, UpstreamAnswer, UpstreamRequest
+
+ROUTE, STAGE, REQUEST, TYPE, ID = (
+    f"stepbridge-{name}" for name in ("route", "stage", "request", "content-type", "id")
+)  # record headers; from the last three a replay makes the request again
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What was read of a body. `fits`: it is no larger than the route takes. `more`: the rest is still to come."""
+
+    body: bytes
+    fits: bool = True
+    more: bool = False
+
+
+async def take_body(exchange: Exchange, limit_bytes: int, gate: Gate) -> Taken:
+    """The whole body if it fits; else what had come when that was clear. Raises as `Exchange.body`, but no TooLarge."""
+    declared = exchange.header(b"content-length")
+    if declared is not None and int(declared) > limit_bytes:
+        return Taken(b"", fits=False, more=True)
+    body = exchange.connection.body_now()
+    if body is not None:
+        return Taken(body, fits=len(body) <= limit_bytes)
+    return await _take_pieces(exchange, limit_bytes, gate)
+
+
+async def _take_pieces(exchange: Exchange, limit_bytes: int, gate: Gate) -> Taken:
+    body, more, arrived = bytearray(), True, 0
+    try:
+        while more and len(body) <= limit_bytes:
+            piece, more = await exchange.piece()
+            gate.arrive(len(piece))
+            arrived += len(piece)
+            body += piece
+    finally:
+        gate.arrived(arrived)
+    return Taken(bytes(body), fits=len(body) <= limit_bytes, more=more)
+
+
+async def _continued(taken: Taken, exchange: Exchange) -> AsyncIterator[bytes]:
+    yield taken.body
+    async for piece in body_pieces(exchange):
+        yield piece
+
+
+@dataclass(slots=True)
+class Attempt:
+    """One request, and the record it makes, or why it makes none."""
+
+    exchange: Exchange
+    taken: Taken
+    request: Request
+    record: Record | None
+    error: ProxyError | None
+
+    @property
+    def key(self) -> bytes | None:
+        return self.record.key if self.record else None
+
+    @property
+    def asked(self) -> tuple[str, str]:
+        """Method, and path and query as they came."""
+        return self.exchange.scope["method"], self.exchange.target.decode("latin-1")
+
+    def upstream_request(self) -> UpstreamRequest:
+        """As it came. Once: what was not read of the body goes with it."""
+        exchange, taken = self.exchange, self.taken
+        if taken.more:
+            plain = upstream_request(exchange)
+            return replace(plain, body=_continued(taken, exchange)) if taken.body else plain
+        has_body = taken.body or exchange.header(b"transfer-encoding") is not None
+        return upstream_request(exchange, taken.body if has_body else None)
+
+    def marked(self, route: str, stage: Stage) -> Record:
+        """The record, with where it comes from. Raises why there is none."""
+        if self.record is None:
+            assert self.error is not None
+            raise self.error
+        marks = [(ROUTE, route.encode()), (STAGE, stage.encode())]
+        if stage != "shadow":
+            marks.append((REQUEST, " ".join(self.asked).encode("latin-1")))
+            marks.append((ID, self.exchange.request_id.encode()))
+            if (media_type := self.exchange.header(b"content-type")) is not None:
+                marks.append((TYPE, media_type))
+        return self.record._replace(headers=[*self.record.headers, *marks])
+
+
+@dataclass(frozen=True, slots=True)
+class MigratingEndpoint:
+    """A route with an upstream, a record, and a stage."""
+
+    way: RouteOnItsWay
+    upstream: Upstream
+    recipe: RecordRecipe
+    submitter: Submitter
+    divergences: Divergences
+    gate: Gate
+    metrics: RouteMetrics
+    max_body_bytes: int
+    timeout_s: float
+    authority: Authority
+    rollout_by: Template | None = None
+    caller: Template | None = None
+    tells_stage: bool = False
+    judges_body: bool = False  # a right hangs on it
+
+    async def __call__(self, exchange: Exchange) -> None:
+        self.gate.check()
+        taken = await take_body(exchange, self.max_body_bytes, self.gate)
+        size_bytes = len(taken.body)
+        self.gate.enter(size_bytes)
+        self.metrics.in_flight += 1
+        try:
+            await self._pass(self._attempt(exchange, taken))
+        finally:
+            self.metrics.in_flight -= 1
+            self.gate.leave(size_bytes)
+
+    async def _pass(self, attempt: Attempt) -> None:
+        """Serve it at its stage; it leaves when everything it does is done, or queued."""
+        passage = await self.way.standing.enter(self._place(attempt))
+        try:
+            stage = passage.stage
+            self.way.account.request(stage, self._caller(attempt))
+            if self.tells_stage:
+                exchange = attempt.exchange
+                exchange.more_headers = [*exchange.more_headers, (b"stepbridge-stage", stage.encode())]
+            match stage:
+                case "legacy":
+                    await self._legacy(attempt)
+                case "shadow":
+                    await self._shadow(attempt)
+                case "dual":
+                    await self._dual(attempt)
+                case "kafka":
+                    await self._kafka(attempt)
+        finally:
+            passage.leave()
+
+    # ---- what comes in
+
+    def _attempt(self, exchange: Exchange, taken: Taken) -> Attempt:
+        request = Request(exchange.path, exchange.query_string, exchange.headers, taken.body)
+        try:
+            if not taken.fits:
+                raise too_large(self.max_body_bytes)
+            if decoder := decoder_for(exchange.headers):
+                request.body = expand(taken.body, decoder, self.max_body_bytes)
+            return Attempt(exchange, taken, request, self.recipe.record(request), None)
+        except Forbidden:
+            raise
+        except ProxyError as error:
+            if self.judges_body:  # what cannot be read cannot be allowed either
+                raise
+            return Attempt(exchange, taken, request, None, error)
+
+    def _place(self, attempt: Attempt) -> bytes | None:
+        """What decides which of the keys of a rollout this is."""
+        try:
+            if self.rollout_by is not None:
+                return self.rollout_by.encoded(attempt.request)
+            return attempt.key if attempt.record else self.recipe.key(attempt.request)
+        except ProxyError:
+            return None
+
+    def _caller(self, attempt: Attempt) -> str:
+        if self.caller is not None:
+            try:
+                return self.caller.text(attempt.request)
+            except ProxyError:
+                pass
+        client = attempt.exchange.scope["client"]
+        return client[0] if client else "unknown"
+
+    # ---- the stages
+
+    async def _legacy(self, attempt: Attempt) -> None:
+        with Interrupt(attempt.exchange, NEVER):
+            await pass_answer(attempt.exchange, await self._ask(attempt))
+
+    async def _shadow(self, attempt: Attempt) -> None:
+        """A client that goes ends the request to the upstream, and with it what is known of its outcome."""
+        try:
+            with Interrupt(attempt.exchange, NEVER):
+                answer = await self._ask(attempt)
+        except (UpstreamError, ClientGone) as error:
+            if isinstance(error, ClientGone) or error.may_have_acted:
+                self._lose(attempt, "legacy_unknown", "The legacy service may have taken it, and did not say so.")
+            raise
+        comparison = None
+        if 200 <= answer.status < 300:
+            comparison = self._compare(answer)
+            self._follow(attempt, comparison)
+        with Interrupt(attempt.exchange, NEVER):
+            await pass_answer(attempt.exchange, answer, comparison.tee if comparison else None)
+        await self._answered(attempt, comparison)
+
+    async def _dual(self, attempt: Attempt) -> None:
+        self.divergences.check()
+        if not attempt.taken.fits:
+            raise too_large(self.max_body_bytes)
+        await (self._legacy_first(attempt) if self.authority == "legacy" else self._kafka_first(attempt))
+
+    async def _kafka(self, attempt: Attempt) -> None:
+        receipt = await self._write(attempt, "kafka")
+        await attempt.exchange.answer(*self.recipe.reply.render(attempt.request, receipt))
+
+    async def _legacy_first(self, attempt: Attempt) -> None:
+        outcomes = Outcomes()
+        try:
+            answer = await self._ask(attempt)
+        except UpstreamError as error:
+            outcomes.legacy, outcomes.code = legacy_failure(error), error.code
+            self._settle(attempt, outcomes)
+            raise
+        outcomes.legacy, outcomes.status = legacy_outcome(answer.status), answer.status
+        comparison = None
+        if outcomes.legacy == "accepted":
+            comparison = self._compare(answer)
+            await self._write_second(attempt, outcomes)
+            if comparison and outcomes.receipt:
+                comparison.would(self.recipe.reply.render(attempt.request, outcomes.receipt))
+        self._settle(attempt, outcomes)
+        await pass_answer(attempt.exchange, answer, comparison.tee if comparison else None)
+        await self._answered(attempt, comparison)
+
+    async def _write_second(self, attempt: Attempt, outcomes: Outcomes) -> None:
+        try:
+            outcomes.receipt = await self._write(attempt, "dual")
+            outcomes.kafka = "written"
+        except ProxyError as error:
+            outcomes.kafka, outcomes.code = kafka_failure(error), error.code
+
+    async def _kafka_first(self, attempt: Attempt) -> None:
+        outcomes = Outcomes()
+        try:
+            receipt = outcomes.receipt = await self._write(attempt, "dual")
+        except ProxyError as error:
+            outcomes.kafka, outcomes.code = kafka_failure(error), error.code
+            self._settle(attempt, outcomes)
+            raise
+        outcomes.kafka = "written"
+        ours = self.recipe.reply.render(attempt.request, receipt)
+        await self._ask_second(attempt, outcomes, ours)
+        self._settle(attempt, outcomes)
+        await attempt.exchange.answer(*ours)
+
+    async def _ask_second(
+        self, attempt: Attempt, outcomes: Outcomes, ours: tuple[int, list[tuple[bytes, bytes]], bytes]
+    ) -> None:
+        """Have the upstream take what Kafka has, and read its answer for the comparison alone."""
+        try:
+            answer = await self._ask(attempt)
+        except UpstreamError as error:
+            outcomes.legacy, outcomes.code = legacy_failure(error), error.code
+            return
+        outcomes.legacy, outcomes.status = legacy_outcome(answer.status), answer.status
+        comparison = self._compare(answer)
+        try:
+            if comparison:
+                await comparison.read(answer)
+                comparison.would(ours)
+                await self._answered(attempt, comparison)
+        except UpstreamError:
+            pass  # its status told what counts
+        finally:
+            await answer.close()
+
+    # ---- the two sides
+
+    async def _ask(self, attempt: Attempt) -> UpstreamAnswer:
+        """The upstream's answer. Raises UpstreamError and its kin, and what is wrong with the request itself."""
+        began_s = now_s()
+        answer = await self.upstream.send(attempt.upstream_request())
+        self.way.account.legacy_took(now_s() - began_s)
+        return answer
+
+    async def _write(self, attempt: Attempt, stage: Stage) -> Receipt:
+        """Write the record. Raises what `Submitter.submit` does, and why there is no record."""
+        size_bytes, began_s = len(attempt.request.body), now_s()
+        try:
+            record = attempt.marked(self.way.name, stage)
+        except ProxyError as error:
+            self.metrics.produced("refused", 1, size_bytes)
+            self._account_for(attempt, error)
+            raise
+        try:
+            receipt = await self.submitter.submit(record, Deadline(began_s + self.timeout_s))
+        except ProxyError as error:
+            self.metrics.produced(outcome_of(error), 1, size_bytes, now_s() - began_s)
+            raise
+        self.metrics.produced("written", 1, size_bytes, now_s() - began_s)
+        self.way.account.kafka_took(now_s() - began_s)
+        return receipt
+
+    def _follow(self, attempt: Attempt, comparison: Comparison | None) -> None:
+        """The upstream took it: into the shadow's queue, or onto its list of losses."""
+        if attempt.error is not None:
+            self._account_for(attempt, attempt.error)
+            return
+        began_s, request, size_bytes = now_s(), attempt.request, len(attempt.request.body)
+
+        def written(receipt: Receipt) -> None:
+            self.metrics.produced("written", 1, size_bytes, now_s() - began_s)
+            self.way.account.kafka_took(now_s() - began_s)
+            self.way.account.shadowed()
+            if comparison:
+                comparison.would(self.recipe.reply.render(request, receipt))
+
+        self.way.shadow.offer(attempt.marked(self.way.name, "shadow"), attempt.exchange.request_id, written)
+
+    def _account_for(self, attempt: Attempt, error: ProxyError) -> None:
+        """The request makes no record: an example for those who would climb."""
+        if isinstance(error, TooLarge):
+            self._lose(attempt, error.code, error.detail)
+            return
+        account, shadow = self.way.account, self.way.shadow
+        account.violated(error.errors or [{"pointer": "", "detail": error.detail}], attempt.request.body)
+        shadow.losses.note(error.code, error.title, attempt.exchange.request_id, attempt.key)
+
+    def _lose(self, attempt: Attempt, reason: str, detail: str) -> None:
+        self.way.shadow.lose(reason, detail, attempt.exchange.request_id, attempt.key)
+
+    # ---- comparing answers
+
+    def _compare(self, answer: UpstreamAnswer) -> Comparison | None:
+        """None: this one is not in the sample."""
+        comparer = self.way.comparer
+        if comparer is None or not comparer.takes():
+            return None
+        return Comparison(comparer, self.way.account, answer.status, answer.headers)
+
+    async def _answered(self, attempt: Attempt, comparison: Comparison | None) -> None:
+        """The upstream's answer is here as a whole, and the client's is on its way."""
+        if comparison is None:
+            return
+        comparison.answered()
+        if comparison.is_asked_twice(attempt.exchange.scope["method"]) and not attempt.taken.more:
+            with contextlib.suppress(UpstreamError):
+                answer = await self.upstream.send(attempt.upstream_request())
+                await comparison.repeated(answer)
+
+    def _settle(self, attempt: Attempt, outcomes: Outcomes) -> None:
+        """Name what happened; tell of it where the two sides have parted."""
+        case = CASES[self.authority][outcomes.legacy, outcomes.kafka]
+        self.way.cases[case.name] += 1
+        if case.diverged:
+            self.way.account.diverged(case.name)
+            method, target = attempt.asked
+            exchange = attempt.exchange
+            asked = Asked(
+                self.way.name, exchange.request_id, method, target, exchange.headers, attempt.request.body, attempt.key
+            )
+            self.divergences.note(asked, self.authority, case, outcomes)

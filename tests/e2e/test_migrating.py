@@ -1,0 +1,161 @@
+"""A route at each stage of its way: who is asked, what the client gets, and where the record is."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest_asyncio
+
+from tests.bridge import Bridge, StartBridge
+from tests.e2e.client import client
+from tests.e2e.configuration import Route, config, produce
+from tests.e2e.legacy import Legacy, legacy_service
+from tests.e2e.records import contents, until, written
+from tests.kafka.cluster import Kafka
+
+LEGACY = {"ok": True, "by": "legacy"}
+OURS = {"ok": True, "by": "bridge"}
+
+
+@pytest_asyncio.fixture
+async def legacy() -> AsyncIterator[Legacy]:
+    async with legacy_service() as service:
+        yield service
+
+
+def route(topic: str, stage: str, **migrate: Any) -> Route:
+    return produce("POST /stock/{store}", topic, key="{body.sku}", timeout_ms=3_000) | {
+        "name": "stock",
+        "upstream": "inventory",
+        "migrate": {"stage": stage, "stage_header": True, **migrate},
+        "response": {"status": 200, "body": OURS},
+        "limits": {"max_body_bytes": 10_000},
+    }
+
+
+async def started(
+    bridge: StartBridge, kafka: Kafka, legacy: Legacy, topic: str, stage: str, *, prefix: str, **migrate: Any
+) -> Bridge:
+    upstreams = {"inventory": {"url": legacy.url, "timeout_ms": 3_000}}
+    internal = {"prefix": prefix, "replication": 1}
+    kafka_section = {"bootstrap_servers": kafka.bootstrap, "internal": internal}
+    text = config(kafka, route(topic, stage, **migrate), upstreams=upstreams, kafka=kafka_section)
+    return await bridge(text)
+
+
+async def test_legacy_is_the_old_service_alone(
+    bridge: StartBridge, kafka: Kafka, topic: str, name: str, legacy: Legacy
+) -> None:
+    running = await started(bridge, kafka, legacy, topic, "legacy", prefix=name)
+    async with client(running.base_url) as http:
+        answer = await http.post("/stock/7?x=%2F", json={"sku": "a"})
+        assert (answer.status_code, answer.json(), answer.headers["stepbridge-stage"]) == (200, LEGACY, "legacy")
+    assert legacy.taken[0].target == "/stock/7?x=%2F"
+    assert await written(kafka, topic) == 0
+
+
+async def test_shadow_answers_as_the_old_service_and_writes_what_it_took(
+    bridge: StartBridge, kafka: Kafka, topic: str, name: str, legacy: Legacy
+) -> None:
+    running = await started(bridge, kafka, legacy, topic, "shadow", prefix=name)
+    async with client(running.base_url) as http:
+        legacy.says.extend([200, 409, 503, 0, 200, 200])
+        bodies: list[Any] = [
+            {"sku": "a"},
+            {"sku": "b"},
+            {"sku": "c"},
+            {"sku": "d"},
+            {"no": "sku"},
+            {"sku": "e" * 20_000},
+        ]
+        answers = [await http.post("/stock/7", json=body) for body in bodies]
+        assert [answer.status_code for answer in answers] == [200, 409, 503, 502, 200, 200]
+        assert answers[4].json() == LEGACY
+
+        async def is_written() -> bool:
+            return await written(kafka, topic) == 1
+
+        await until(is_written)
+    (record,) = await contents(kafka, topic)
+    assert (record.key, json.loads(record.value or b"")) == (b"a", {"sku": "a"})
+    assert dict(record.headers) == {"stepbridge-route": b"stock", "stepbridge-stage": b"shadow"}
+    assert len(legacy.taken[-1].body) > 20_000
+
+
+async def test_shadow_costs_clients_nothing_while_kafka_is_away(
+    bridge: StartBridge, own_kafka: Kafka, name: str, legacy: Legacy
+) -> None:
+    await own_kafka.create_topic(name)
+    running = await started(bridge, own_kafka, legacy, name, "shadow", prefix=f"{name}-i")
+    async with client(running.base_url) as http:
+        await http.post("/stock/7", json={"sku": "a"})
+        own_kafka.kill()
+        for _ in range(20):
+            async with asyncio.timeout(1):
+                answer = await http.post("/stock/7", json={"sku": "b"})
+            assert (answer.status_code, answer.json()) == (200, LEGACY)
+    assert len(legacy.taken) == 21
+
+
+async def test_dual_with_the_old_service_as_authority(
+    bridge: StartBridge, kafka: Kafka, topic: str, name: str, legacy: Legacy
+) -> None:
+    running = await started(bridge, kafka, legacy, topic, "dual", prefix=name)
+    async with client(running.base_url) as http:
+        legacy.says.extend([200, 409, 0])
+        answers = [await http.post("/stock/7?a=1", json={"sku": sku}) for sku in "abc"]
+        answers.append(await http.post("/stock/7", json={"no": "sku"}))
+        answers.append(await http.post("/stock/7", json={"sku": "e" * 20_000}))
+        assert [answer.status_code for answer in answers] == [200, 409, 502, 200, 413]
+        assert answers[0].json() == LEGACY
+        (record,) = await contents(kafka, topic)
+        assert dict(record.headers) == {
+            "stepbridge-route": b"stock",
+            "stepbridge-stage": b"dual",
+            "stepbridge-request": b"POST /stock/7?a=1",
+            "stepbridge-content-type": b"application/json",
+            "stepbridge-id": answers[0].headers["x-request-id"].encode(),
+        }
+        divergences = await told(kafka, f"{name}.divergences", 2)
+    assert {each["case"] for each in divergences} == {"legacy_unknown", "kafka_refused"}
+    assert len(legacy.taken) == 4
+
+
+async def test_dual_with_kafka_as_authority(
+    bridge: StartBridge, kafka: Kafka, topic: str, name: str, legacy: Legacy
+) -> None:
+    running = await started(bridge, kafka, legacy, topic, "dual", prefix=name, authority="kafka")
+    async with client(running.base_url) as http:
+        legacy.says.extend([200, 409, 503, 0])
+        answers = [await http.post("/stock/7", json={"sku": sku}) for sku in "abcd"]
+        answers.append(await http.post("/stock/7", json={"no": "sku"}))
+        assert [answer.status_code for answer in answers] == [200, 200, 200, 200, 422]
+        assert answers[0].json() == OURS
+        divergences = await told(kafka, f"{name}.divergences", 3)
+    assert {each["case"] for each in divergences} == {"legacy_refused", "legacy_failed", "legacy_unknown"}
+    assert len(legacy.taken) == 4
+    assert await written(kafka, topic) == 4
+
+
+async def test_kafka_is_the_route_s_own_answer_and_nobody_asks_the_old_service(
+    bridge: StartBridge, kafka: Kafka, topic: str, name: str, legacy: Legacy
+) -> None:
+    running = await started(bridge, kafka, legacy, topic, "kafka", prefix=name)
+    async with client(running.base_url) as http:
+        answers = [await http.post("/stock/7", json=body) for body in ({"sku": "a"}, {"no": "sku"})]
+    assert [answer.status_code for answer in answers] == [200, 422]
+    assert (answers[0].json(), answers[0].headers["stepbridge-stage"]) == (OURS, "kafka")
+    assert not legacy.taken
+    (record,) = await contents(kafka, topic)
+    assert dict(record.headers)["stepbridge-stage"] == b"kafka"
+
+
+async def told(kafka: Kafka, topic: str, count: int) -> list[dict[str, Any]]:
+    """The divergences, as soon as there are so many."""
+
+    async def is_there() -> bool:
+        return await written(kafka, topic) >= count
+
+    await until(is_there)
+    return [json.loads(put.value or b"") for put in await contents(kafka, topic)]
