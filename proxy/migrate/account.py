@@ -1,9 +1,9 @@
 """What one route's migration has come to in this process: the numbers by which people climb and descend. Pure.
 
-A request counts once, at the stage that served it. What the shadow makes of one ends in one of three ways: its record
-is produced, it violates schema or template and there is no record, or its record is lost, for a reason.
+What the shadow sees to is produced or lost. A request no record can be made of, since it violates schema or template,
+is one of the losses, and has an example here; the losses themselves are listed in `losses.py`.
 
-    success ratio = produced / (produced + violations + lost)
+    success ratio = produced / (produced + lost)
 
 Every list is bounded, and what it shows of clients' bodies is redacted (`redaction.py`).
 """
@@ -61,7 +61,7 @@ class Account:
         self.callers = Callers()
         self.legacy, self.kafka = Side(), Side()
         self.produced = 0
-        self.violations = 0
+        self.violations: Counter[Stage] = Counter()
         self.losses: Counter[str] = Counter()
         self.last_loss: int | None = None  # ms since the epoch
         self.divergences: Counter[str] = Counter()
@@ -101,9 +101,9 @@ class Account:
         """The shadow has produced one record."""
         self.produced += 1
 
-    def violated(self, errors: Sequence[Mapping[str, str]], body: bytes) -> None:
-        """The shadow could not make a record of a request: `errors` as a 422 lists them. It counts as no loss."""
-        self.violations += 1
+    def violated(self, errors: Sequence[Mapping[str, str]], body: bytes, stage: Stage = "shadow") -> None:
+        """No record could be made of a request: `errors` as a 422 lists them."""
+        self.violations[stage] += 1
         self._violated.note(_kind(errors), self._wall_ms(), partial(self._violation, errors, body))
 
     def lost(self, reason: str, n: int = 1) -> None:
@@ -112,7 +112,7 @@ class Account:
         self.last_loss = self._wall_ms()
 
     def diverged(self, case: str) -> None:
-        """At dual, the two sides came to different ends."""
+        """At dual, one of the two sides has, or may have, what the other has not (`dual.py`)."""
         self.divergences[case] += 1
 
     def compared(self, result: Result) -> None:
@@ -143,10 +143,10 @@ class Account:
     # ---- what it comes to
 
     def violations_share(self) -> tuple[int, int]:
-        """Requests that were shadowed to an end, and those of them that made no valid record."""
-        return self.produced + self.violations + self.losses.total(), self.violations
+        """Requests that the shadow has seen to, and those of them no record could be made of."""
+        return self.produced + self.losses.total(), self.violations["shadow"]
 
-    def examples(self) -> dict[str, Any]:
+    def notes(self) -> dict[str, Any]:
         """What no metric holds, as JSON that adds up over workers (`report.py`)."""
         return {
             "callers": self.callers.as_json(),

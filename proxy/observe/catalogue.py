@@ -349,6 +349,55 @@ FAMILIES = (
     Family(
         "stepbridge_worker_resident_memory_bytes", Kind.GAUGE, ("worker",), "Resident memory of each worker.", "bytes"
     ),
+    # routes on their way from an upstream to Kafka
+    Family("stepbridge_migration_requests_total", Kind.COUNTER, ("route", "stage"), "Requests, by who served them."),
+    Family("stepbridge_migration_shadow_written_total", Kind.COUNTER, _ROUTE, "Records that the shadow has in Kafka."),
+    Family(
+        "stepbridge_migration_losses_total",
+        Kind.COUNTER,
+        ("route", "reason"),
+        "Requests the old service took, or may have, and the shadow has no record of, or none that is known of.",
+    ),
+    Family(
+        "stepbridge_migration_last_loss_timestamp_seconds",
+        Kind.GAUGE,
+        _ROUTE,
+        "When the shadow last lost one; 0: never.",
+        "seconds",
+        Merge.MAX,
+    ),
+    Family(
+        "stepbridge_migration_violations_total",
+        Kind.COUNTER,
+        ("route", "stage"),
+        "Requests no record could be made of: they violate the schema, or a template.",
+    ),
+    Family(
+        "stepbridge_migration_divergences_total",
+        Kind.COUNTER,
+        ("route", "case"),
+        "Requests at dual after which one side has, or may have, what the other has not.",
+    ),
+    Family(
+        "stepbridge_migration_compared_total",
+        Kind.COUNTER,
+        ("route", "result"),
+        "Answers held against the old service's: `same`, `different`; `large` and `encoded` cannot be compared.",
+    ),
+    Family(
+        "stepbridge_migration_seconds",
+        Kind.HISTOGRAM,
+        ("route", "side"),
+        "Time to the head of the old service's answer (`legacy`), and until Kafka had the record (`kafka`).",
+        "seconds",
+    ),
+    Family(
+        "stepbridge_migration_old_path_callers",
+        Kind.GAUGE,
+        _ROUTE,
+        "Callers that were served at legacy or shadow, as the worker knows it that has seen most; at most 1000.",
+        merge=Merge.MAX,
+    ),
 )
 
 BY_NAME = {family.name: family for family in FAMILIES}

@@ -63,7 +63,7 @@ class Sample:
 
     name: str
     labels: Mapping[str, str]
-    value: float
+    value: float | Distribution
 
 
 Source = Callable[[], Iterable[Sample]]
@@ -227,7 +227,10 @@ def _ask(source: Source, snapshot: Snapshot) -> None:
     """One source's trouble is its own: the others are still scraped."""
     try:
         for sample in source():
-            snapshot.numbers[sample.name][_label_values(sample)] = sample.value
+            if isinstance(sample.value, Distribution):
+                snapshot.distributions[sample.name][_label_values(sample)] = sample.value.copy()
+            else:
+                snapshot.numbers[sample.name][_label_values(sample)] = sample.value
     except Exception as exc:  # noqa: BLE001 (a scrape must not fail for it)
         log.error("metrics_source_failed", source=getattr(source, "__qualname__", repr(source)), exc=exc)
 

@@ -6,7 +6,9 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 from proxy.observe.catalogue import FAMILIES, Kind
 from proxy.observe.exposition import render
-from proxy.observe.metrics import Metrics, Sample
+from proxy.observe.metrics import Distribution, Metrics, Sample
+
+VALUES: dict[Kind, float | Distribution] = {Kind.GAUGE: 1, Kind.COUNTER: 1, Kind.HISTOGRAM: Distribution()}
 
 
 @pytest.fixture
@@ -22,9 +24,9 @@ def metrics() -> Metrics:
     metrics.loop_lag(0.0002)
     metrics.add_source(
         lambda: [
-            Sample(family.name, dict.fromkeys(family.labels, "x"), 1)
+            Sample(family.name, dict.fromkeys(family.labels, "x"), VALUES[family.kind])
             for family in FAMILIES
-            if family.kind in (Kind.GAUGE, Kind.COUNTER)
+            if family.kind in VALUES
         ]
     )
     return metrics
