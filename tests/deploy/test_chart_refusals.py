@@ -30,6 +30,13 @@ def refusal(name: str, *settings: str) -> str:
         ("full", ["autoscaling.minReplicas=10"], "minReplicas is above maxReplicas"),
         ("full", ["resources.requests.cpu=null"], "resources.requests.cpu, which is not there"),
         ("monitoring", ["networkPolicy.adminFrom=null"], "name Prometheus's namespace there"),
+        ("secured", ["secrets.files=false"], "config names /run/secrets/stepbridge/"),
+        (
+            "secured",
+            ["config.kafka.security.password_file=/run/secrets/stepbridge/PASSWROD"],
+            "stepbridge/PASSWROD, and nothing",
+        ),
+        ("secured", ["certificates[0].name=publik"], "/etc/stepbridge-certificates/public, and nothing is mounted"),
         ("secured", ["config.admin.tls.client_auth=required"], "keeps kubelet's probes out"),
         ("secured", ["config.admin.auth.open[0]=metrics"], "without health kubelet's probes are kept out"),
         ("secured", ["config.admin.auth=null"], "config.admin.auth does not say who operators are"),

@@ -3,6 +3,7 @@
 {{- define "stepbridge.checks" -}}
 {{- include "stepbridge.checkDrain" . }}
 {{- include "stepbridge.checkSecrets" . }}
+{{- include "stepbridge.checkFiles" . }}
 {{- include "stepbridge.checkPeers" . }}
 {{- include "stepbridge.checkScaling" . }}
 {{- include "stepbridge.checkAdmin" . }}
@@ -24,6 +25,12 @@
 {{- with include "stepbridge.missingVariables" . }}
 {{- fail (printf "config reads %s from the environment, and nothing gives it: write secrets.existingSecret (the name of a Secret with that key), secrets.values or extraEnv" .) }}
 {{- end }}
+{{- end }}
+{{- end }}
+
+{{- define "stepbridge.checkFiles" -}}
+{{- with include "stepbridge.missingFiles" . }}
+{{- fail (printf "config names %s, and nothing is mounted there: write secrets.files: true with that key in the Secret, or certificates with that name" .) }}
 {{- end }}
 {{- end }}
 

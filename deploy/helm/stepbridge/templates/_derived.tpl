@@ -65,6 +65,22 @@ and upstreams may take for an answer.
 {{- $groups | uniq | join ", " }}
 {{- end }}
 
+{{/* Files that `config` names and nothing mounts, as a list with commas. A Secret that is there already may have any key. */}}
+{{- define "stepbridge.missingFiles" -}}
+{{- $config := toYaml .Values.config }}
+{{- $missing := list }}
+{{- range regexFindAll "/run/secrets/stepbridge/[A-Za-z0-9._-]+" $config -1 }}
+{{- $known := or $.Values.secrets.existingSecret (hasKey $.Values.secrets.values (base .)) }}
+{{- if not (and $.Values.secrets.files $known) }}{{ $missing = append $missing . }}{{ end }}
+{{- end }}
+{{- $mounted := list }}
+{{- range .Values.certificates }}{{ $mounted = append $mounted .name }}{{ end }}
+{{- range regexFindAll "/etc/stepbridge-certificates/[A-Za-z0-9._-]+" $config -1 }}
+{{- if not (has (base .) $mounted) }}{{ $missing = append $missing . }}{{ end }}
+{{- end }}
+{{- $missing | uniq | join ", " }}
+{{- end }}
+
 {{/* The variables that `config` cannot do without and nobody gives it, as a list with commas. */}}
 {{- define "stepbridge.missingVariables" -}}
 {{- $given := list "POD_IP" "POD_NAME" "POD_NAMESPACE" "STEPBRIDGE_ADMIN" }}
