@@ -18,6 +18,7 @@ from proxy.config.share import parse_share
 from proxy.errors import ProxyError
 from proxy.kafka.connection import KafkaSettings
 from proxy.kafka.internal import COMPACTED, KEPT_LONG, make_internal
+from proxy.migrate import report
 from proxy.migrate.account import Accounts
 from proxy.migrate.chronicle import Replica
 from proxy.migrate.compare import Comparer
@@ -110,6 +111,7 @@ class Migrations:
             yield Sample("stepbridge_shadow_queue_limit", labels, way.shadow.bound)
             for case, count in way.cases.items():
                 yield Sample("stepbridge_dual_writes_total", {**labels, "case": case}, count)
+            yield from report.samples(way.account)
         if self._takes_part:
             yield Sample("stepbridge_divergences_waiting", {}, self.divergences.waiting)
             yield Sample("stepbridge_divergences_lost_total", {}, self.divergences.unwritten)

@@ -4,10 +4,8 @@ from collections.abc import AsyncIterator
 
 from proxy.http.exchange import Headers
 from proxy.migrate.account import Account
-from proxy.migrate.compare import Comparer
+from proxy.migrate.compare import MAX_BYTES, Comparer, Skipped
 from proxy.seams import UpstreamAnswer
-
-LARGEST_BYTES = 256 * 1024  # of a body that is compared
 
 Answer = tuple[int, Headers, bytes]
 
@@ -30,7 +28,7 @@ class Comparison:
     def tee(self, piece: bytes) -> None:
         """A piece of the upstream's body. What is too large is not compared."""
         self._size_bytes += len(piece)
-        if self._size_bytes <= LARGEST_BYTES:
+        if self._size_bytes <= MAX_BYTES:
             self._body.append(piece)
 
     def answered(self) -> None:
@@ -58,11 +56,14 @@ class Comparison:
             again = b"".join([piece async for piece in _pieces(answer)])
         finally:
             await answer.close()
-        if self._size_bytes <= LARGEST_BYTES:
+        if self._size_bytes <= MAX_BYTES:
             self._account.repeated(self._comparer.learn(self._did(), (answer.status, answer.headers, again)))
 
     def _judge(self) -> None:
-        if self._would is None or not self._is_whole or self._size_bytes > LARGEST_BYTES:
+        if self._would is None or not self._is_whole:
+            return
+        if self._size_bytes > MAX_BYTES:
+            self._account.compared(Skipped("large"))
             return
         self._account.compared(self._comparer.compare(self._would, self._did()))
 
@@ -75,6 +76,6 @@ async def _pieces(answer: UpstreamAnswer) -> AsyncIterator[bytes]:
     piece, is_whole = answer.ready()
     yield piece
     size_bytes = len(piece)
-    while not is_whole and size_bytes <= LARGEST_BYTES and (piece := await answer.piece()):
+    while not is_whole and size_bytes <= MAX_BYTES and (piece := await answer.piece()):
         size_bytes += len(piece)
         yield piece

@@ -318,7 +318,7 @@ class MigratingEndpoint:
             record = attempt.marked(self.way.name, stage)
         except ProxyError as error:
             self.metrics.produced("refused", 1, size_bytes)
-            self._account_for(attempt, error)
+            self._violated(attempt, error, stage)
             raise
         try:
             receipt = await self.submitter.submit(record, Deadline(began_s + self.timeout_s))
@@ -332,7 +332,8 @@ class MigratingEndpoint:
     def _follow(self, attempt: Attempt, comparison: Comparison | None) -> None:
         """The upstream took it: into the shadow's queue, or onto its list of losses."""
         if attempt.error is not None:
-            self._account_for(attempt, attempt.error)
+            self._violated(attempt, attempt.error, "shadow")
+            self._lose(attempt, attempt.error.code, attempt.error.title)  # the detail may quote the body
             return
         began_s, request, size_bytes = now_s(), attempt.request, len(attempt.request.body)
 
@@ -345,14 +346,11 @@ class MigratingEndpoint:
 
         self.way.shadow.offer(attempt.marked(self.way.name, "shadow"), attempt.exchange.request_id, written)
 
-    def _account_for(self, attempt: Attempt, error: ProxyError) -> None:
+    def _violated(self, attempt: Attempt, error: ProxyError, stage: Stage) -> None:
         """The request makes no record: an example for those who would climb."""
-        if isinstance(error, TooLarge):
-            self._lose(attempt, error.code, error.detail)
-            return
-        account, shadow = self.way.account, self.way.shadow
-        account.violated(error.errors or [{"pointer": "", "detail": error.detail}], attempt.request.body)
-        shadow.losses.note(error.code, error.title, attempt.exchange.request_id, attempt.key)
+        if not isinstance(error, TooLarge):
+            errors = error.errors or [{"pointer": "", "detail": error.detail}]
+            self.way.account.violated(errors, attempt.request.body, stage)
 
     def _lose(self, attempt: Attempt, reason: str, detail: str) -> None:
         self.way.shadow.lose(reason, detail, attempt.exchange.request_id, attempt.key)

@@ -85,11 +85,11 @@ class _Numbers:
 
     def by(self, name: str) -> dict[str, int]:
         """By the label after the route."""
-        values = self._snapshot.numbers.get(f"stepbridge_{name}", {})
+        values = self._snapshot.numbers[f"stepbridge_{name}"]
         return {labels[1]: int(value) for labels, value in values.items() if labels[0] == self._route}
 
     def one(self, name: str) -> float:
-        return self._snapshot.numbers.get(f"stepbridge_{name}", {}).get((self._route,), 0)
+        return self._snapshot.numbers[f"stepbridge_{name}"].get((self._route,), 0)
 
 
 def _requests(number: _Numbers) -> dict[str, Any]:
