@@ -40,6 +40,7 @@ WHOLE = [block for block in YAML_BLOCKS if block.is_whole_configuration]
 SECRETS = {
     "STEPBRIDGE_SECRET": "a secret that only tests know",
     "STEPBRIDGE_PEER_SECRET": "another that only tests know",
+    "KAFKA_PASSWORD": "a third",
 }
 TARGETS = set(re.findall(r"(?m)^([a-z-]+):", (CHECKOUT / "Makefile").read_text()))
 OURS = re.compile(r"(?:\./)?((?:config|deploy|docs|proxy|requirements|tests)/[\w./-]*\w|Dockerfile|Makefile)$")
