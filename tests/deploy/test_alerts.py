@@ -61,6 +61,16 @@ WELL = {
     'stepbridge_auth_total{scheme="token", outcome="issuer_unavailable"}': "0x90",
     'stepbridge_issuer_keys_age_seconds{issuer="jwt"}': "600x90",
     'stepbridge_audit_left_out_total{instance="a"}': "0x90",
+    'stepbridge_migration_losses_total{route="r", reason="not_written"}': "3x90",
+    'stepbridge_shadow_queued{route="r"}': "700x90",
+    'stepbridge_shadow_queue_limit{route="r"}': "1000x90",
+    'stepbridge_migration_violations_total{route="r", stage="shadow"}': "2x90",
+    'stepbridge_migration_divergences_total{route="r", case="kafka_missed"}': "1x90",
+    'stepbridge_divergences_waiting{instance="a"}': "0x90",
+    'stepbridge_divergences_lost_total{instance="a"}': "0x90",
+    'stepbridge_migration_compared_total{route="r", result="same"}': "0+600x90",
+    'stepbridge_migration_compared_total{route="r", result="different"}': "0+1x90",
+    'stepbridge_migration_compared_total{route="r", result="large"}': "0+600x90",
 }
 
 # What is different when the alert should fire, and the labels it then has beside its severity.
@@ -147,6 +157,25 @@ WRONG: dict[str, tuple[dict[str, str], dict[str, str]]] = {
         {"scheme": "token"},
     ),
     "StepbridgeIssuerKeysOld": ({'stepbridge_issuer_keys_age_seconds{issuer="jwt"}': "0+60x90"}, {"issuer": "jwt"}),
+    "StepbridgeShadowLoses": (
+        {'stepbridge_migration_losses_total{route="r", reason="not_written"}': "0+1x90"},
+        {"route": "r", "reason": "not_written"},
+    ),
+    "StepbridgeShadowFull": ({'stepbridge_shadow_queued{route="r"}': "900x90"}, {"route": "r"}),
+    "StepbridgeNoRecordMade": (
+        {'stepbridge_migration_violations_total{route="r", stage="shadow"}': "0+1x90"},
+        {"route": "r", "stage": "shadow"},
+    ),
+    "StepbridgeDiverged": (
+        {'stepbridge_migration_divergences_total{route="r", case="kafka_missed"}': "0+1x90"},
+        {"route": "r", "case": "kafka_missed"},
+    ),
+    "StepbridgeDivergencesWait": ({'stepbridge_divergences_waiting{instance="a"}': "2x90"}, {"instance": "a"}),
+    "StepbridgeDivergencesLost": ({'stepbridge_divergences_lost_total{instance="a"}': "0+1x90"}, {"instance": "a"}),
+    "StepbridgeAnswersDiffer": (
+        {'stepbridge_migration_compared_total{route="r", result="different"}': "0+60x90"},
+        {"route": "r"},
+    ),
     "StepbridgeAuditLeftOut": ({'stepbridge_audit_left_out_total{instance="a"}': "0+1x90"}, {"instance": "a"}),
 }  # fmt: skip
 

@@ -19,7 +19,7 @@ COLUMNS = 24
 
 def test_there_is_a_row_for_each_side_of_the_bridge() -> None:
     rows = [panel["title"].split(":")[0].split(" ")[0] for panel in PANELS if panel["type"] == "row"]
-    assert rows == ["Now", "In", "Kafka", "Out", "Streams", "Upstreams", "Workers"]
+    assert rows == ["Now", "In", "Kafka", "Out", "Streams", "Upstreams", "Migration", "Workers"]
 
 
 def test_every_panel_has_a_place_of_its_own() -> None:
