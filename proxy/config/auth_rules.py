@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from proxy.config.callers import AdminAuth, Auth, CallersFile
+from proxy.config.callers import AdminAuth, Auth, CallersFile, RouteAuth
 from proxy.config.mistake import Fault, Path
 from proxy.config.outline import RouteOutline, mapping, routes
 from proxy.config.placeholder import BadTemplate, Placeholder, parse_template
@@ -36,7 +36,7 @@ def somebody_is_known(data: Data) -> Iterator[Fault]:
     ):
         if not isinstance(section, Mapping) or set(section) - {*Auth.model_fields, *AdminAuth.model_fields}:
             continue
-        if not any(section.get(kind) for kind in kinds):
+        if all(section.get(kind) in (None, [], "") for kind in kinds):
             yield Fault(at, f"knows nobody: write at least one of {', '.join(kinds)}, or `none`")
 
 
@@ -137,7 +137,7 @@ def _schemes(data: Data) -> tuple[str, ...]:
 
 
 def _rights(route: RouteOutline, said: Data, at: Path, known: tuple[str, ...]) -> Iterator[Fault]:
-    if not any(said.get(key) for key in _RIGHTS):
+    if set(said) <= {*RouteAuth.model_fields, "or"} and not any(said.get(key) for key in _RIGHTS):
         yield Fault(at, "asks for nothing: write `auth: any` if every known caller may")
     for path, scheme in _listed(said, at, "schemes"):
         if scheme not in known:

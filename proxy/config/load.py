@@ -17,6 +17,7 @@ import orjson
 from pydantic import ValidationError
 
 from proxy.config.bodyschema import BadSchema, compile_schema
+from proxy.config.callers import CallersFile
 from proxy.config.callers_file import read_callers
 from proxy.config.document import Document, NotYaml, read_document
 from proxy.config.environment import fill_in
@@ -102,7 +103,7 @@ def _read_callers(
         try:
             data["auth"]["file"] = read_callers(directory / name, name, environ)
         except ConfigMistakes as exc:
-            data["auth"]["file"] = None
+            data["auth"]["file"] = CallersFile(file=name)  # nobody, as far as the rules go
             elsewhere += exc.mistakes
 
 

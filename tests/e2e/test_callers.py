@@ -1,5 +1,6 @@
 """Who is let in where: every scheme, on every kind of route, with credentials of every sort, at a real bridge."""
 
+import asyncio
 import base64
 import hashlib
 import hmac
@@ -14,6 +15,7 @@ from typing import Any
 import httpx
 import pytest
 import pytest_asyncio
+from aiohttp import web
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from proxy.auth.hashes import password_hash
@@ -45,6 +47,36 @@ def callers(kind: Mapping[str, str], hash_of: Any) -> list[dict[str, Any]]:
     return [{"name": name, "hash": hash_of(secret), "scopes": [f"store:{name[-1]}"]} for name, secret in kind.items()]
 
 
+class Legacy:
+    """A service behind the bridge: tells which headers it got, or sends a line now and again, for ever."""
+
+    def __init__(self) -> None:
+        self.url = ""
+        app = web.Application()
+        app.router.add_get("/legacy/{store}/endless", self._endless)
+        app.router.add_route("*", "/{rest:.*}", self._headers)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+
+    async def __aenter__(self) -> "Legacy":
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
+        self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._runner.cleanup()
+
+    async def _headers(self, request: web.Request) -> web.Response:
+        return web.json_response(sorted(name.lower() for name in request.headers))
+
+    async def _endless(self, request: web.Request) -> web.StreamResponse:
+        answer = web.StreamResponse()
+        await answer.prepare(request)
+        while True:
+            await answer.write(b"line\n")
+            await asyncio.sleep(0.05)
+
+
 @dataclass
 class World:
     """A bridge that asks for callers, an issuer it trusts, and certificates it knows."""
@@ -53,6 +85,7 @@ class World:
     issuer: RealIssuer
     authority: Authority
     kafka: Kafka
+    legacy: Legacy
     pairs: dict[str, Pair] = field(default_factory=dict)
 
     def file(self, *, keys: Any = KEYS, basic: Any = PASSWORDS, right: Any = RIGHT) -> str:
@@ -64,6 +97,8 @@ class World:
             {**produce("POST /batch", topic, batch=True), "auth": BODY_RIGHT},
             {**consume("GET /stores/{store}/changes", topic), "auth": right},
             {**consume("GET /stores/{store}/work", topic, group=group), "auth": right},
+            {"route": "* /legacy/{store}/{rest...}", "upstream": "legacy", "auth": right},
+            {"route": "* /legacy-open/{rest...}", "upstream": "legacy", "auth": "none"},
             {**produce("POST /open", topic), "auth": "none"},
             {**produce("POST /any", topic), "auth": "any"},
             {**produce("POST /shared", topic), "auth": "any", "cors": {"origins": ["https://shop.example"]}},
@@ -77,7 +112,8 @@ class World:
         tls = {"certificate": str(server.certificate), "key": str(server.key)}
         tls |= {"client_ca": str(self.authority.pem), "client_auth": "optional"}
         admin = {"auth": {"keys": [{"name": "ops", "hash": key_hash(KEYS["ops"])}]}}
-        return config(self.kafka, *routes, auth=auth, server={"tls": tls}, admin=admin, topics={"create": True})
+        more = {"upstreams": {"legacy": {"url": self.legacy.url}}, "topics": {"create": True}}
+        return config(self.kafka, *routes, auth=auth, server={"tls": tls}, admin=admin, **more)
 
     async def reload(self, **changed: Any) -> None:
         self.bridge.write_config(self.file(**changed))
@@ -100,12 +136,12 @@ def _quick_hash(password: str) -> str:
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def module_world(kafka: Kafka, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
     directory = tmp_path_factory.mktemp("callers")
-    async with RealIssuer() as issuer:
+    async with RealIssuer() as issuer, Legacy() as legacy:
         authority = Authority(directory)
         pairs = {"server": authority.server(), **{name: authority.client(name) for name in ("store-7", "store-8")}}
         other = directory / "elsewhere"
         other.mkdir()
-        world = World(Bridge("", directory), issuer, authority, kafka, pairs)
+        world = World(Bridge("", directory), issuer, authority, kafka, legacy, pairs)
         world.pairs["stranger"] = Authority(other, "other").client("store-7")
         world.bridge.write_config(world.file())
         world.bridge.start()
@@ -241,6 +277,8 @@ async def ask(client: httpx.AsyncClient, kind: str, headers: Mapping[str, str]) 
             answer = await client.get("/stores/7/work?wait=0", headers=headers)
         case "feed":
             answer = await client.get("/stores/7/changes?wait=0", headers=headers)
+        case "passthrough":
+            answer = await client.get("/legacy/7/stock", headers=headers)
         case "ack":
             answer = await client.post("/stores/7/work/ack", json={"lease": "x", "accept": "all"}, headers=headers)
         case _:
@@ -259,10 +297,11 @@ def _code(answer: httpx.Response) -> str:
     return str(answer.json()["code"]) if is_problem else ""
 
 
-@pytest.mark.parametrize("kind", ["produce", "body", "batch", "poll", "feed", "stream", "ack"])
+@pytest.mark.parametrize("kind", ["produce", "body", "batch", "poll", "feed", "stream", "ack", "passthrough"])
 @pytest.mark.parametrize("scheme", ["key", "basic", "jwt", "certificate"])
 async def test_a_route_lets_in_who_may_and_nobody_else(world: World, scheme: str, kind: str) -> None:
-    let_in = (400, "bad_token") if kind == "ack" else (200, "") if kind in ("poll", "feed", "stream") else (201, "")
+    written = (201, "")
+    let_in = {"ack": (400, "bad_token"), "produce": written, "body": written, "batch": written}.get(kind, (200, ""))
     got, expected = {}, {}
     for case, (what, status, code) in shown(world, scheme).items():
         async with world.client(world.pairs[what.pair] if what.pair else None) as client:
@@ -320,6 +359,24 @@ async def test_a_stream_ends_when_its_token_does(world: World) -> None:
         ending = [line async for line in stream.aiter_lines()]
     assert any('"reason":"expired"' in line for line in ending), ending
     assert time.monotonic() - began_s < 10
+
+
+async def test_an_answer_from_upstream_is_broken_off_when_its_token_ends(world: World) -> None:
+    headers = bearer(world.issuer.token("a", scope="store:7", lasts_s=1.0)).headers
+    async with world.client() as client, client.stream("GET", "/legacy/7/endless", headers=headers) as stream:
+        assert stream.status_code == 200
+        with pytest.raises(httpx.RemoteProtocolError):
+            await stream.aread()
+
+
+async def test_credentials_go_no_further_than_the_bridge(world: World) -> None:
+    shown = {"x-api-key": KEYS["store-7"], "x-other": "1"}
+    async with world.client() as client:
+        got = (await client.get("/legacy/7/stock", headers=shown)).json()
+        assert "x-other" in got
+        assert not {"x-api-key", "authorization"} & set(got)
+        open_to_all = (await client.get("/legacy-open/stock", headers={**shown, "authorization": "Basic eDp5"})).json()
+        assert {"x-api-key", "authorization"} <= set(open_to_all), "nobody was asked: the old service may"
 
 
 async def test_two_keys_of_a_caller_are_valid_at_once(world: World) -> None:
