@@ -8,7 +8,7 @@
 | GET without a group | `http/feed` | `consume/feeds/feed` | `kafka/tail` |
 | any, on a route with an upstream | `http/passthrough` | | `upstream/service` |
 | the same, on its way to Kafka | `http/migrating` | `migrate/standing`, `migrate/shadow`, `produce/submitter` | both |
-| a change of its stage | | `migrate/control` | `kafka/tail`, `kafka/internal` |
+| a change of its stage | `admin/migrations` | `steering`, `migrate/changing`, `migrate/control` | `kafka/internal` |
 | an operator's | `admin/app` | `Bridge`, `status` | `kafka/topics` |
 | the same, about a group | `admin/groups` | `groups`, `consume/groups/control`, `consume/dead/graves` | `kafka/marks` |
 """
@@ -60,6 +60,7 @@ from proxy.peers.privacy import Privacy
 from proxy.produce.submitter import ProduceQueues
 from proxy.routes.table import RouteTable
 from proxy.seams import GroupMember
+from proxy.steering import Steering
 from proxy.upstream.jwks import Issuers, Source
 from proxy.upstream.tokens import token_source
 from proxy.upstream.upstreams import Upstreams
@@ -121,6 +122,7 @@ class Bridge:
                 config, self._settings, self._topics, lambda: Tail(self._settings), self._queues, worker=self._worker
             )
         )
+        self._steering = Steering(self._migrations.control, config.kafka.internal.migrations)
         drain: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._services = Services(
             metrics=self.metrics,
@@ -210,7 +212,7 @@ class Bridge:
         return status.dependencies(self._config, self._topics, self._upstreams)
 
     def routes(self) -> Mapping[str, RouteState]:
-        return status.route_states(self._config, self._topics, self._upstreams)
+        return status.route_states(self._config, self._topics, self._upstreams, self._steering.stage)
 
     async def groups(self) -> Sequence[GroupState]:
         return await group_states(self._groups)
@@ -220,6 +222,9 @@ class Bridge:
 
     def group(self, name: str) -> Desk:
         return Desk.of(self._groups, name, self._graves)
+
+    def migrations(self) -> Steering:
+        return self._steering
 
     def snapshot(self) -> Snapshot:
         return self.metrics.snapshot()
@@ -234,6 +239,7 @@ class Bridge:
         yield from self._upstreams.samples()
         yield from self._watching.samples()
         yield from self._migrations.samples()
+        yield from self._steering.samples()
         yield from status.produce_samples(self._queues)
         yield from group_samples(session.state() for session in self._groups)
         if self._network is not None:

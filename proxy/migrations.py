@@ -64,7 +64,7 @@ class Migrations:
         self._stack = AsyncExitStack()
         name = self._internal.migrations
         topic = TopicLog(name, topics, new_tail, submitter, partial(self._make, name, COMPACTED, 1))
-        self.control = Control(topic, this_replica(worker))
+        self.control = Control(topic, this_replica(config.server.port, worker))
         self._takes_part = False
 
     def __repr__(self) -> str:
@@ -168,6 +168,7 @@ def terms_of(route: Route) -> Terms:
     return Terms(Setting.read(migrate.stage, rollout), parse_share(migrate.max_violations))
 
 
-def this_replica(worker: int) -> Replica:
-    """This process, under a name that people know it by."""
-    return Replica(token_hex(8), f"{socket.gethostname()}/{worker}", os.getpid(), wall_ms())
+def this_replica(port: int, worker: int) -> Replica:
+    """This process: its name is its place, and people know it by that; its id is of this one life."""
+    name = f"{socket.gethostname()}:{port or os.getpid()}/{worker}"
+    return Replica(f"{name}-{token_hex(4)}", name, os.getpid(), wall_ms())

@@ -1,6 +1,8 @@
 """How the running bridge is doing: for the admin side, and for every scrape of its metrics."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 from proxy.admin.operations import AddressState, Dependency, RouteState, UpstreamState
 from proxy.clock import now_s
@@ -64,19 +66,27 @@ def _of_kafka(config: Config, topics: Topics) -> Sequence[Dependency]:
     ]
 
 
-def route_states(config: Config, topics: Topics, upstreams: Upstreams) -> Mapping[str, RouteState]:
-    """What the clients of a route get now, where it is not served."""
+def route_states(
+    config: Config, topics: Topics, upstreams: Upstreams, stage_of: Callable[[str], Mapping[str, Any] | None]
+) -> Mapping[str, RouteState]:
+    """What the clients of a route get now, where it is not served; and where it is on its way, at which stage."""
+    states = dict(_troubled(config, topics, upstreams))
+    for route in config.routes:
+        if route.migrate:
+            states[route.name] = replace(states.get(route.name, RouteState()), migration=stage_of(route.name))
+    return states
+
+
+def _troubled(config: Config, topics: Topics, upstreams: Upstreams) -> Iterator[tuple[str, RouteState]]:
     state = topics.state()
-    states = {}
     for route in config.routes:
         missing = sorted(set(topics_of(route)) & set(state.missing))
         if route.upstream and (trouble := troubles(upstreams[route.upstream])):
-            states[route.name] = RouteState("upstream_unavailable", "; ".join(trouble))
+            yield route.name, RouteState("upstream_unavailable", "; ".join(trouble))
         elif topics_of(route) and not state.reachable:
-            states[route.name] = RouteState("kafka_unavailable", "No broker answers.")
+            yield route.name, RouteState("kafka_unavailable", "No broker answers.")
         elif missing:
-            states[route.name] = RouteState("topic_missing", f"Kafka has no {', '.join(missing)}: create it.")
-    return states
+            yield route.name, RouteState("topic_missing", f"Kafka has no {', '.join(missing)}: create it.")
 
 
 def produce_samples(queues: ProduceQueues) -> Iterator[Sample]:

@@ -19,6 +19,7 @@ from proxy.admin.groups import group_routes
 from proxy.admin.guard import Guard
 from proxy.admin.index import CONTENT_SECURITY_POLICY, index_page
 from proxy.admin.loglevel import log_level_route
+from proxy.admin.migrations import migration_routes
 from proxy.admin.openapi import openapi
 from proxy.admin.operations import Operations
 from proxy.admin.problem import BadConfiguration, NotReady, failed, not_served, refused
@@ -41,6 +42,7 @@ def admin_app(operations: Operations, *, is_private: bool = False) -> Starlette:
             Route("/admin/routes", endpoints.routes),
             Route("/admin/upstreams", endpoints.upstreams),
             *group_routes(operations),
+            *migration_routes(operations),
             Route("/admin/reload", endpoints.reload, methods=["POST"]),
             log_level_route(operations),
         ],

@@ -19,7 +19,16 @@ _LINKS = (
     ("/metrics", "Prometheus text, or OpenMetrics by <code>Accept</code>"),
     ("/admin/routes", "each route: topics, state, requests"),
     ("/admin/groups", "each consumer group: workers, partitions, lag, leases"),
+    ("/admin/migration", "routes on their way to Kafka: stage, replicas, changes"),
     ("/openapi.json", "OpenAPI 3.1 of the configured routes"),
+)
+
+_OF_MIGRATIONS = (
+    ("GET /admin/migration/{route}", "the same of one route, with its last changes"),
+    (
+        "POST …/set",
+        "put it at <code>?stage=</code>legacy, shadow, dual, kafka; <code>&amp;rollout=25%25&amp;why=&amp;who=</code>",
+    ),
 )
 
 _OF_GROUPS = (  # below /admin/groups/{group}
@@ -41,7 +50,8 @@ CONTENT_SECURITY_POLICY = (
 def index_page() -> str:
     """The page as HTML; to be sent with CONTENT_SECURITY_POLICY, which knows its style by hash."""
     rows = "\n".join(f'<tr><td><a href="{path}">{path}</a></td><td>{text}</td></tr>' for path, text in _LINKS)
-    orders = "\n".join(f"<tr><td><code>{what}</code></td><td>{text}</td></tr>" for what, text in _OF_GROUPS)
+    below = (*_OF_GROUPS, *_OF_MIGRATIONS)
+    orders = "\n".join(f"<tr><td><code>{what}</code></td><td>{text}</td></tr>" for what, text in below)
     return f"""<!doctype html>
 <html lang="en">
 <head><meta charset="utf-8"><title>Stepbridge</title><style>{_STYLE}</style></head>

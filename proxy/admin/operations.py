@@ -11,6 +11,7 @@ from proxy.config.model import Config, LogLevel
 from proxy.consume.dead.graves import Replay
 from proxy.consume.groups.control import Moved
 from proxy.consume.groups.whence import Whence
+from proxy.migrate.changing import Wish
 from proxy.observe.metrics import Snapshot
 from proxy.record import Partition
 
@@ -30,6 +31,7 @@ class RouteState:
 
     state: str = "serving"
     detail: str = ""
+    migration: Mapping[str, Any] | None = None  # stage, rollout, and who says so, where the route is on its way
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +147,22 @@ class GroupControl(Protocol):
         ...
 
 
+class MigrationControl(Protocol):
+    """Routes on their way, as an operator sees and steers them (`steering.py`). The answers are what JSON takes."""
+
+    def all(self) -> Mapping[str, Any]:
+        """This process's part, all replicas, and each route."""
+        ...
+
+    def one(self, name: str) -> Mapping[str, Any]:
+        """One route with its last changes. Raises NoMigration."""
+        ...
+
+    async def change(self, wish: Wish) -> Mapping[str, Any]:
+        """Put a route at a stage; raises as `Changing.make` (`migrate/changing.py`). Takes up to 15 seconds."""
+        ...
+
+
 class Operations(Protocol):
     """The running bridge, as an operator sees it. Nothing here waits for Kafka but `reload` and what `group` does."""
 
@@ -173,6 +191,8 @@ class Operations(Protocol):
     def group(self, name: str) -> GroupControl:
         """Raises NoGroup if no route reads for it."""
         ...
+
+    def migrations(self) -> MigrationControl: ...
 
     def snapshot(self) -> Snapshot:
         """All metrics (`Metrics.snapshot`)."""

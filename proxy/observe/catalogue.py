@@ -335,6 +335,52 @@ FAMILIES = (
         "seconds",
         merge=Merge.MAX,
     ),
+    # routes on their way from an upstream to Kafka
+    Family(
+        "stepbridge_migration_stage",
+        Kind.GAUGE,
+        ("route", "stage"),
+        "Share of the route's keys that are at the stage, 0 to 1; of workers that differ the larger.",
+        merge=Merge.MAX,
+    ),
+    Family(
+        "stepbridge_migration_epoch",
+        Kind.GAUGE,
+        _ROUTE,
+        "Number of the last change of the route's stage, in force or abandoned; of workers that differ the smaller.",
+        merge=Merge.MIN,
+    ),
+    Family(
+        "stepbridge_migration_held", Kind.GAUGE, _ROUTE, "Requests that wait while their key's stage is being changed."
+    ),
+    Family(
+        "stepbridge_migration_changes_total",
+        Kind.COUNTER,
+        ("route", "result"),
+        "Changes of stage that were asked for here, by `activated` or the code of what became of them.",
+    ),
+    Family(
+        "stepbridge_migration_fresh",
+        Kind.GAUGE,
+        (),
+        "1 while the control topic is read; 0 while stages are kept that others may have changed.",
+        merge=Merge.MIN,
+    ),
+    Family(
+        "stepbridge_migration_known_age_seconds",
+        Kind.GAUGE,
+        (),
+        "How old what is known of the control topic is at most; of several workers the oldest.",
+        "seconds",
+        merge=Merge.MAX,
+    ),
+    Family(
+        "stepbridge_migration_replicas",
+        Kind.GAUGE,
+        (),
+        "Replicas, each worker for itself, that a change would wait for; of workers that differ the fewest.",
+        merge=Merge.MIN,
+    ),
     # workers, where there are several
     Family("stepbridge_workers", Kind.GAUGE, (), "Workers that are configured."),
     Family("stepbridge_workers_up", Kind.GAUGE, (), "Workers that serve and answered this scrape within a second."),

@@ -26,6 +26,7 @@ from proxy.observe.metrics import Snapshot
 from proxy.workers.forward import Answer, ask
 
 FORWARD_WITHIN_S = 5.0
+CHANGE_WITHIN_S = 20.0  # of a stage: all replicas take part in it
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
 
@@ -66,6 +67,7 @@ def admin_app(fleet: Fleet) -> Starlette:
             Route("/readyz", endpoints.readyz),
             Route("/metrics", endpoints.metrics),
             Route("/admin/routes", endpoints.routes),
+            Route("/admin/migration", endpoints.migrations),
             Route("/admin/reload", endpoints.reload, methods=["POST"]),
             log_level_route(fleet),
             Route("/{path:path}", endpoints.forward, methods=METHODS),
@@ -102,9 +104,19 @@ class _Endpoints:
         if answer.status != 200:
             return _as_it_is(answer)
         states = {
-            each["name"]: RouteState(each["state"], each["detail"]) for each in orjson.loads(answer.body)["routes"]
+            each["name"]: RouteState(each["state"], each["detail"], each["migration"])
+            for each in orjson.loads(answer.body)["routes"]
         }
         return _json({"routes": route_states(self._fleet.config(), states, await self._fleet.snapshot())})
+
+    async def migrations(self, request: Request) -> Response:
+        """As one worker knows it; and of each worker, as of when it knows it."""
+        answers = [await self._asked(request, [path]) for path in self._fleet.admin_paths()]
+        found = [orjson.loads(answer.body) for answer in answers if answer.status == 200]
+        if not found:
+            raise NotReady("No worker answers. The log has the reason.")
+        here = ("replica", "is_fresh", "known_age_s", "trouble")
+        return _json(found[0] | {"workers": [{name: each[name] for name in here} for each in found]})
 
     async def reload(self, request: Request) -> Response:
         try:
@@ -123,9 +135,11 @@ class _Endpoints:
         scope = request.scope
         target = scope["raw_path"] + (b"?" + scope["query_string"] if scope["query_string"] else b"")
         body = await request.body()
+        is_change = scope["path"].startswith("/admin/migration") and request.method == "POST"
+        within_s = CHANGE_WITHIN_S if is_change else FORWARD_WITHIN_S
         for path in paths:
             try:
-                async with asyncio.timeout(FORWARD_WITHIN_S):
+                async with asyncio.timeout(within_s):
                     return await ask(path, request.method, target, scope["headers"], body)
             except (OSError, TimeoutError):
                 if request.method not in ("GET", "HEAD"):

@@ -12,6 +12,8 @@ from proxy.consume.dead.graves import Replay
 from proxy.consume.groups.control import Moved
 from proxy.consume.groups.whence import Whence
 from proxy.errors import ProxyError
+from proxy.migrate.changing import Wish
+from proxy.migrate.refusals import NoMigration
 from proxy.observe.metrics import Metrics, Snapshot
 from proxy.record import Partition
 
@@ -38,6 +40,7 @@ class ScriptedOperations:
     group_states: Sequence[GroupState] = ()
     upstream_states: Sequence[UpstreamState] = ()
     controls: "dict[str, ScriptedGroup]" = field(default_factory=lambda: {"shops": ScriptedGroup()})
+    control: "ScriptedMigrations" = field(default_factory=lambda: ScriptedMigrations())
     metrics: Metrics = field(default_factory=Metrics)
     next_reload: Sequence[str] | ConfigMistakes = ()
     reloads: int = 0
@@ -64,6 +67,9 @@ class ScriptedOperations:
         if name not in self.controls:
             raise NoGroup(f"No route reads for a group {name!r}; the groups are: {', '.join(self.controls)}.")
         return self.controls[name]
+
+    def migrations(self) -> "ScriptedMigrations":
+        return self.control
 
     def snapshot(self) -> Snapshot:
         return self.metrics.snapshot()
@@ -109,3 +115,37 @@ class ScriptedGroup:
         if self.error is not None:
             raise self.error
         self.told.append(what)
+
+
+@dataclass
+class ScriptedMigrations:
+    """`proxy.admin.operations.MigrationControl`: one route, `orders`."""
+
+    route: Mapping[str, Any] = field(default_factory=lambda: {"name": "orders", "stage": "legacy", "rollout": "100%"})
+    wishes: list[Wish] = field(default_factory=list)
+    refusal: ProxyError | None = None
+    replicas: Sequence[Mapping[str, Any]] = ()
+    unconfirmed: Sequence[Mapping[str, str]] = ()
+    history: Sequence[Mapping[str, Any]] = ()
+
+    def all(self) -> Mapping[str, Any]:
+        return {
+            "replica": "shop-1:8080/0-abc",
+            "is_fresh": True,
+            "known_age_s": 0.2,
+            "trouble": None,
+            "replicas": self.replicas,
+            "routes": [self.route],
+        }
+
+    def one(self, name: str) -> Mapping[str, Any]:
+        if name != "orders":
+            raise NoMigration(f"No route named {name!r} has `migrate`.")
+        return {**self.route, "history": self.history}
+
+    async def change(self, wish: Wish) -> Mapping[str, Any]:
+        self.wishes.append(wish)
+        if self.refusal is not None:
+            raise self.refusal
+        told = {"route": wish.route, "epoch": 1, "setting": wish.setting.as_json(), "before": {"stage": "legacy"}}
+        return {**told, "confirmed": ["shop-1:8080/0-abc"], "unconfirmed": self.unconfirmed}
