@@ -89,15 +89,15 @@ class Steering:
             standing = control.standing(name)
             for stage in STAGES:
                 yield Sample(
-                    "stepbridge_migration_stage", {"route": name, "stage": stage}, _share_of(standing.setting, stage)
+                    "stepbridge_stage_share", {"route": name, "stage": stage}, _share_of(standing.setting, stage)
                 )
-            yield Sample("stepbridge_migration_epoch", {"route": name}, standing.epoch)
-            yield Sample("stepbridge_migration_held", {"route": name}, standing.waiting)
-        yield Sample("stepbridge_migration_fresh", {}, control.is_fresh)
-        yield Sample("stepbridge_migration_known_age_seconds", {}, control.known_age_s or 0.0)
-        yield Sample("stepbridge_migration_replicas", {}, len(control.chronicle.live(now_s())))
+            yield Sample("stepbridge_stage_epoch", {"route": name}, standing.epoch)
+            yield Sample("stepbridge_stage_held", {"route": name}, standing.waiting)
+        yield Sample("stepbridge_control_fresh", {}, control.is_fresh)
+        yield Sample("stepbridge_control_age_seconds", {}, control.known_age_s or 0.0)
+        yield Sample("stepbridge_control_replicas", {}, len(control.chronicle.live(now_s())))
         for (route, result), count in self.changing.counts.items():
-            yield Sample("stepbridge_migration_changes_total", {"route": route, "result": result}, count)
+            yield Sample("stepbridge_stage_changes_total", {"route": route, "result": result}, count)
 
 
 def done_json(done: Done) -> dict[str, Any]:

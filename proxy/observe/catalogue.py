@@ -337,37 +337,35 @@ FAMILIES = (
     ),
     # routes on their way from an upstream to Kafka
     Family(
-        "stepbridge_migration_stage",
+        "stepbridge_stage_share",
         Kind.GAUGE,
         ("route", "stage"),
         "Share of the route's keys that are at the stage, 0 to 1; of workers that differ the larger.",
         merge=Merge.MAX,
     ),
     Family(
-        "stepbridge_migration_epoch",
+        "stepbridge_stage_epoch",
         Kind.GAUGE,
         _ROUTE,
         "Number of the last change of the route's stage, in force or abandoned; of workers that differ the smaller.",
         merge=Merge.MIN,
     ),
+    Family("stepbridge_stage_held", Kind.GAUGE, _ROUTE, "Requests that wait while their key's stage is being changed."),
     Family(
-        "stepbridge_migration_held", Kind.GAUGE, _ROUTE, "Requests that wait while their key's stage is being changed."
-    ),
-    Family(
-        "stepbridge_migration_changes_total",
+        "stepbridge_stage_changes_total",
         Kind.COUNTER,
         ("route", "result"),
         "Changes of stage that were asked for here, by `activated` or the code of what became of them.",
     ),
     Family(
-        "stepbridge_migration_fresh",
+        "stepbridge_control_fresh",
         Kind.GAUGE,
         (),
         "1 while the control topic is read; 0 while stages are kept that others may have changed.",
         merge=Merge.MIN,
     ),
     Family(
-        "stepbridge_migration_known_age_seconds",
+        "stepbridge_control_age_seconds",
         Kind.GAUGE,
         (),
         "How old what is known of the control topic is at most; of several workers the oldest.",
@@ -375,7 +373,7 @@ FAMILIES = (
         merge=Merge.MAX,
     ),
     Family(
-        "stepbridge_migration_replicas",
+        "stepbridge_control_replicas",
         Kind.GAUGE,
         (),
         "Replicas, each worker for itself, that a change would wait for; of workers that differ the fewest.",

@@ -11,14 +11,16 @@ import pytest_asyncio
 from proxy.config.model import Config
 from proxy.errors import TopicMissing
 from proxy.kafka.connection import KafkaSettings
-from proxy.kafka.internal import make_compacted
+from proxy.kafka.internal import COMPACTED, make_internal
 from proxy.kafka.producer import Producer
+from proxy.kafka.tail import Tail
 from proxy.kafka.topics import Topics
 from proxy.migrate.changing import Wish
 from proxy.migrate.refusals import ChangeLost
 from proxy.migrate.stages import Setting
 from proxy.migrations import Migrations
 from proxy.produce.submitter import ProduceQueues
+from proxy.steering import Steering
 from tests.kafka.cluster import Kafka
 from tests.unit.wait import until
 
@@ -50,7 +52,7 @@ class Replicas:
         self._kafka = kafka
         self._stack = AsyncExitStack()
 
-    async def add(self, worker: int) -> Migrations:
+    async def add(self, worker: int) -> Steering:
         settings = KafkaSettings(self._kafka.bootstrap)
         enter = self._stack.enter_async_context
         topics = await enter(Topics(settings))
@@ -58,9 +60,9 @@ class Replicas:
         queues = ProduceQueues(topics, producer, {})
         self._stack.push_async_callback(queues.close)
         config = configuration(self._kafka, self.prefix)
-        migrations = await enter(Migrations(config, settings, topics, queues, worker))
-        await migrations.follow(config)
-        return migrations
+        migrations = await enter(Migrations(config, settings, topics, lambda: Tail(settings), queues, worker=worker))
+        migrations.follow(config)
+        return Steering(migrations.control, config.kafka.internal.migrations)
 
     async def close(self) -> None:
         await self._stack.aclose()
@@ -73,8 +75,8 @@ async def replicas(kafka: Kafka) -> AsyncIterator[Replicas]:
     await made.close()
 
 
-def stage(migrations: Migrations) -> str:
-    return str(migrations.standing("orders").setting)
+def stage(replica: Steering) -> str:
+    return str(replica.control.standing("orders").setting)
 
 
 async def test_a_change_reaches_all_and_is_there_for_those_who_come_later(replicas: Replicas) -> None:
@@ -105,10 +107,10 @@ async def test_of_two_changes_at_once_one_is_lost(replicas: Replicas) -> None:
 
 async def test_the_topic_is_compacted_and_has_no_more_replicas_than_there_are_brokers(kafka: Kafka) -> None:
     settings, name = KafkaSettings(kafka.bootstrap), f"c{uuid.uuid4().hex[:8]}.migrations"
-    with pytest.raises(TopicMissing, match="cleanup.policy=compact"):
-        await make_compacted(settings, name, replication=3, create=False)
-    await make_compacted(settings, name, replication=3, create=True)
-    await make_compacted(settings, name, replication=3, create=False)
+    with pytest.raises(TopicMissing, match=r"cleanup\.policy=compact"):
+        await make_internal(settings, name, COMPACTED, partitions=1, replication=3, create=False)
+    await make_internal(settings, name, COMPACTED, partitions=1, replication=3, create=True)
+    await make_internal(settings, name, COMPACTED, partitions=1, replication=3, create=False)
     async with Topics(settings, [name]) as topics:
         await until(lambda: topics.state().reachable)
         topic = topics.get(name)
