@@ -117,6 +117,7 @@ class Chronicle:
     routes: dict[str, RouteChronicle] = field(default_factory=dict)
     replicas: dict[str, Replica] = field(default_factory=dict)
     heard_s: dict[str, float] = field(default_factory=dict)
+    replays: dict[str, dict[str, Any]] = field(default_factory=dict)  # by route: how far a replay has come
     void: set[bytes] = field(default_factory=set)  # keys of activations that came too late, and are still in the topic
 
     def __repr__(self) -> str:
@@ -167,6 +168,8 @@ class Chronicle:
             case "confirm":
                 confirmation = Confirmation(**said["confirmation"])
                 self.route(confirmation.route).confirmations[confirmation.replica] = confirmation
+            case "replay":
+                self.replays[said["route"]] = said["progress"]
 
     def _announced(self, change: Change) -> None:
         route = self.route(change.route)
@@ -213,6 +216,10 @@ def ending(outcome: Outcome) -> tuple[bytes, bytes]:
 
 def confirming(confirmation: Confirmation) -> tuple[bytes, bytes]:
     return f"confirm/{confirmation.route}/{confirmation.replica}".encode(), _value(confirmation=asdict(confirmation))
+
+
+def replaying(route: str, progress: Mapping[str, Any]) -> tuple[bytes, bytes]:
+    return f"replay/{route}".encode(), _value(route=route, progress=dict(progress))
 
 
 def leaving(replica: str, routes: Mapping[str, RouteChronicle]) -> Iterator[bytes]:

@@ -29,3 +29,13 @@ class ControlAway(NotNow):
     """This process cannot read, or write to, the control topic."""
 
     code, title = "control_away", "The control topic cannot be reached"
+
+
+class AnotherReplays(Conflict):
+    code, title = "replay_runs", "A replay of the route is running"
+
+
+class CannotReplay(NotNow):
+    """The legacy service refused a request, or a record does not tell its request."""
+
+    code, title = "replay_stopped", "The replay has stopped"
