@@ -2,7 +2,7 @@
 
 | what happened | was it sent? | goes once more |
 |---|---|---|
-| no connection to an address | no | any method, while its body was not touched |
+| no connection to an address | no | any request, to another address |
 | the connection broke before the answer | yes | GET, HEAD, OPTIONS, PUT, DELETE, with no body or a whole one |
 | no answer in time | yes | never: it would wait twice, and may have acted |
 | the answer broke off | yes | never: its beginning is with the client |
@@ -73,7 +73,7 @@ class Service:
                 return await self._try(address, request)
             except UpstreamError as error:
                 tried.append(address)
-                if len(tried) > self.config.retries or not _may_go_again(request, error):
+                if len(tried) > self.config.retries or not self._may_go_again(request, error, tried):
                     raise
                 self._metrics.retried(error.code)
 
@@ -106,6 +106,15 @@ class Service:
             return call.status
         finally:
             call.close()
+
+    def _may_go_again(self, request: UpstreamRequest, error: UpstreamError, tried: Sequence[Address]) -> bool:
+        """See the table above. Where no connection could be opened, only another address is worth a try."""
+        now = now_s()
+        able = [address for address in self.addresses if address.takes(now)]
+        if isinstance(error, UpstreamAway):
+            return any(address not in tried for address in able)
+        is_here = request.body is None or isinstance(request.body, bytes)
+        return bool(able) and isinstance(error, UpstreamFailed) and request.method in IDEMPOTENT and is_here
 
     def _in_turn(self) -> Sequence[Address]:
         """All addresses, each time another first: of two that are as busy the first is chosen."""
@@ -177,11 +186,3 @@ class Reply:
         if service is not None:
             self._call.close()
             service.ended(self._address, self._error, is_whole=self._whole)
-
-
-def _may_go_again(request: UpstreamRequest, error: UpstreamError) -> bool:
-    """See the table above."""
-    if isinstance(error, UpstreamAway):
-        return True
-    is_here = request.body is None or isinstance(request.body, bytes)
-    return isinstance(error, UpstreamFailed) and request.method in IDEMPOTENT and is_here

@@ -22,6 +22,7 @@ CROWD_MB = 150.0  # above idle
 ARRIVAL_MS = 6.0  # from a POST to a poll that waits, half of them
 ELSEWHERE_MS = 100.0  # the same at another replica, 99 of 100
 TWO_WORKERS = 1.15  # what a second one may cost a request
+OVER_FORWARDER = 1.2  # what a passthrough may cost in terms of the least that aiohttp needs
 GROWTH = 1.1  # what a thousand routes may cost more than one: the noise of a round, nothing that grows
 
 OVERLOADS = {"in_flight": "the peak", "rate": "what the rate allows"}  # what is offered three times of
@@ -59,6 +60,8 @@ def aims(results: Results) -> list[Aim]:
     found += [*_start(results.get("start", {})), *_routes(results.get("routes", {}))]
     both = ratio(results.get("workers", {}), "workers-2", "workers-1")
     found += _cost("POST with two workers", TWO_WORKERS, "one", both)
+    passed_on = ratio(results.get("passthrough", {}), "bridge", "forwarder")
+    found += _cost("a passthrough", OVER_FORWARDER, "(e)", passed_on)
     return [*found, *_group(results.get("group", {})), *_arrival(results.get("arrival", {}))]
 
 

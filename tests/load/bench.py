@@ -27,7 +27,20 @@ from tests.load.aims import aims
 from tests.load.candidates import build_go
 from tests.load.plan import QUICK, SECTIONS, Plan
 from tests.load.report import report
-from tests.load.sections import arrival, batch, crowd, drain, group, overload, produce, routes, sse, start, workers
+from tests.load.sections import (
+    arrival,
+    batch,
+    crowd,
+    drain,
+    group,
+    overload,
+    passthrough,
+    produce,
+    routes,
+    sse,
+    start,
+    workers,
+)
 from tests.load.session import Session
 from tests.load.topics import Topics, broker
 
@@ -43,6 +56,7 @@ MEASURES: Mapping[str, Callable[[Session], Awaitable[dict[str, Any]]]] = {
     "start": start.measure,
     "routes": routes.measure,
     "workers": workers.measure,
+    "passthrough": passthrough.measure,
 }
 
 

@@ -18,6 +18,7 @@ def write(
     limits: Mapping[str, Any] | None = None,
     *,
     peer_port: int | None = None,
+    upstreams: Mapping[str, Any] | None = None,
 ) -> Path:
     """A complete file. All else is at its default: other limits, metrics and request ids are on.
 
@@ -28,6 +29,7 @@ def write(
         "auth": "none",
         "drain": {"delay_ms": 0},  # there is no load balancer to wait for when a round is over
         "limits": limits or {},
+        "upstreams": upstreams or {},
         "routes": list(routes),
     }
     if peer_port is not None:
@@ -39,6 +41,11 @@ def write(
 def stock(topic: str, path: str = STOCK, store: str = "{path.store}") -> Route:
     """The full route: key from a template of path and body."""
     return {"route": f"POST {path}", "produce": {"topic": topic, "key": store + ":{body.sku}"}}
+
+
+def passthrough() -> Route:
+    """Whatever has not moved yet: to the upstream `legacy`."""
+    return {"route": "* /{rest...}", "upstream": "legacy"}
 
 
 def many(topic: str) -> Route:

@@ -36,7 +36,7 @@ class Candidate:
     path: str = STOCK
 
 
-def bridge(config: Path, topic: str, *, name: str = "bridge", path: str = STOCK, workers: int = 1) -> Candidate:
+def bridge(config: Path, topic: str | None, *, name: str = "bridge", path: str = STOCK, workers: int = 1) -> Candidate:
     """The real thing, as an operator starts it."""
 
     def command() -> Command:
@@ -59,6 +59,58 @@ def broadcast() -> Candidate:
 def minimal(bootstrap: str, topic: str) -> Candidate:
     environ = {"BENCH_BOOTSTRAP": bootstrap, "BENCH_TOPIC": topic}
     return Candidate("minimal", lambda: _uvicorn("tests.load.minimal_bridge:app", **environ), topic)
+
+
+def legacy() -> Candidate:
+    """The service behind a passthrough."""
+    return Candidate("legacy", lambda: _uvicorn("tests.load.legacy:app"), None)
+
+
+def forwarder(upstream: str) -> Candidate:
+    def command() -> Command:
+        port = free_port()
+        environ = {"BENCH_UPSTREAM": upstream, "BENCH_PORT": str(port)}
+        return Command([sys.executable, "-m", "tests.load.forwarder"], port, environ)
+
+    return Candidate("forwarder", command, None)
+
+
+def nginx(upstream: str, directory: Path) -> Candidate | None:
+    """One process of it, with connections kept; None where there is no nginx."""
+    binary = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
+    if binary is None:
+        return None
+
+    def command() -> Command:
+        port, home = free_port(), directory / "nginx"
+        (home / "logs").mkdir(parents=True, exist_ok=True)
+        conf = NGINX_CONF.format(port=port, home=home, upstream=upstream.removeprefix("http://"))
+        (home / "nginx.conf").write_text(conf)
+        return Command(
+            [str(binary), "-p", str(home), "-c", str(home / "nginx.conf"), "-e", str(home / "error.log")], port
+        )
+
+    return Candidate("nginx", command, None)
+
+
+NGINX_CONF = """
+daemon off; master_process off; pid {home}/nginx.pid; error_log {home}/error.log crit;
+events {{ worker_connections 4096; }}
+http {{
+  access_log off; keepalive_requests 1000000000;
+  client_body_temp_path {home}/body; proxy_temp_path {home}/proxy; fastcgi_temp_path {home}/fastcgi;
+  uwsgi_temp_path {home}/uwsgi; scgi_temp_path {home}/scgi;
+  upstream legacy {{ server {upstream}; keepalive 256; keepalive_requests 1000000000; keepalive_timeout 4s; }}
+  server {{
+    listen 127.0.0.1:{port};
+    location / {{
+      proxy_pass http://legacy; proxy_http_version 1.1; proxy_buffering off; proxy_request_buffering off;
+      proxy_set_header Connection ""; proxy_set_header Host $host;
+      proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+    }}
+  }}
+}}
+"""
 
 
 def _uvicorn(app: str, *more: str, **environ: str) -> Command:

@@ -3,7 +3,20 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-SECTIONS = ("produce", "batch", "overload", "drain", "group", "arrival", "sse", "crowd", "start", "routes", "workers")
+SECTIONS = (
+    "produce",
+    "batch",
+    "overload",
+    "drain",
+    "group",
+    "arrival",
+    "sse",
+    "crowd",
+    "start",
+    "routes",
+    "workers",
+    "passthrough",
+)
 WAYS = ("position", "group")  # to drain: the client keeps its place, or a group's acks do
 
 
@@ -52,6 +65,8 @@ class Plan:
     workers_connections: int = 256
     workers_share: float = 0.75  # of what one worker bears
     workers_rounds: int = 4
+    passthrough_connections: int = 64
+    passthrough_rounds: int = 4
 
 
 QUICK = Plan(
@@ -73,4 +88,5 @@ QUICK = Plan(
     starts=2,
     route_rounds=2,
     workers_rounds=2,
+    passthrough_rounds=2,
 )

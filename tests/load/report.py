@@ -27,6 +27,8 @@ LABELS = {
     "workers-1": "1 worker",
     "workers-2": "2 workers",
     "replicas": "to another replica",
+    "forwarder": "(e) aiohttp forwarder",
+    "nginx": "nginx, one process",
 }
 WIDTH = 23
 CPU = "CPU-s/10,000"
@@ -273,6 +275,23 @@ def _workers(results: Results, plan: Plan) -> list[str]:
     return table(title, ("", "requests/s", "p50 ms", "p99 ms", CPU, "× one"), rows)
 
 
+def _passthrough(results: Results, plan: Plan) -> list[str]:
+    rounds_of = f"{plan.passthrough_connections} connections, {plan.passthrough_rounds} rounds, {_busy(results)}"
+    rows = [
+        (
+            LABELS[name].partition(", full")[0],
+            spread(rounds, "per_s", 0),
+            middle(rounds, "p50_ms"),
+            middle(rounds, "p99_ms"),
+            spread(rounds, "cpu_s_per_10k", 3),
+            _times(results, name, "forwarder"),
+        )
+        for name, rounds in results.items()
+    ]
+    head = ("", "requests/s", "p50 ms", "p99 ms", CPU, "× (e)")
+    return table(f"POST of 250 bytes passed on to a service, and its answer back ({rounds_of})", head, rows)
+
+
 def _each(show: Callable[[str, Results, Plan], list[str]]) -> Callable[[Results, Plan], list[str]]:
     """A table for each of a section's parts that has figures."""
 
@@ -294,4 +313,5 @@ TABLES: Mapping[str, Callable[[Results, Plan], list[str]]] = {
     "start": _start,
     "routes": _routes,
     "workers": _workers,
+    "passthrough": _passthrough,
 }

@@ -39,6 +39,8 @@ SHORT = Plan(
     route_connections=4,
     workers_connections=4,
     workers_rounds=1,
+    passthrough_connections=4,
+    passthrough_rounds=1,
 )
 ROUTES = {"literal-1", "literal-1000", "templated-1", "templated-1000"}
 
@@ -76,6 +78,7 @@ async def test_every_candidate_gives_every_figure(kafka: Kafka, tmp_path: Path) 
     assert set(results["start"]) == {"bridge", "minimal", "go"}
     assert set(results["routes"]) == ROUTES
     assert set(results["workers"]) == {"workers-1", "workers-2"}
+    assert {"bridge", "forwarder"} <= set(results["passthrough"])
 
 
 @pytest.mark.long
