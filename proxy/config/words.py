@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from difflib import get_close_matches
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -75,9 +75,14 @@ def _unknown(path: Path, model: type[BaseModel]) -> str:
 
 def _keys_at(path: Path, model: type[BaseModel]) -> list[str]:
     """The keys of the mapping at `path`, as the file spells them."""
+    is_name = False  # of an entry: the file's own word
     for step in path:
-        if isinstance(step, str):
-            model = _model_in(_fields(model)[step])
+        if isinstance(step, str) and not is_name:
+            annotation = _fields(model)[step]
+            model = _model_in(annotation)
+            is_name = get_origin(annotation) is dict
+        else:
+            is_name = False
     return list(_fields(model))
 
 
@@ -86,7 +91,7 @@ def _fields(model: type[BaseModel]) -> dict[str, Any]:
 
 
 def _model_in(annotation: Any) -> type[BaseModel]:
-    """The model inside `X`, `X | None` or `tuple[X, ...]`."""
+    """The model inside `X`, `X | None`, `tuple[X, ...]` or `dict[str, X]`."""
     for candidate in (annotation, *get_args(annotation)):
         if isinstance(candidate, type) and issubclass(candidate, BaseModel):
             return candidate

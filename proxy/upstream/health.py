@@ -7,6 +7,7 @@ from proxy.errors import ProxyError
 from proxy.observe.logs import logger
 from proxy.seams import UpstreamRequest
 from proxy.upstream.address import Address
+from proxy.upstream.lines import why
 from proxy.upstream.service import Service
 
 log = logger("upstream")
@@ -53,5 +54,5 @@ async def _ask(service: Service, address: Address, health: Health) -> str | None
     except TimeoutError:
         return f"no answer to GET {health.path} within {health.timeout_ms / 1000:g} s"
     except ProxyError as error:
-        return str(error.__cause__ or error.detail)
+        return why(error)
     return None if 200 <= status < 400 else f"GET {health.path} was answered {status}"

@@ -6,6 +6,7 @@ body that broke off. So heads are ours (`head.py`), and of aiohttp there is what
 """
 
 import asyncio
+import os
 import select
 import ssl
 
@@ -15,7 +16,7 @@ from aiohttp.connector import Connection
 from yarl import URL
 
 from proxy.config.upstreams import UpstreamService
-from proxy.errors import UpstreamAway
+from proxy.errors import ProxyError, UpstreamAway
 from proxy.upstream.tls import client_context
 
 STALE_TRIES = 8
@@ -52,6 +53,15 @@ class Lines:
 
     async def close(self) -> None:
         await self._connector.close()
+
+
+def why(error: ProxyError) -> str:
+    """What lies behind a failure, for the log and operators."""
+    cause = error.__cause__
+    number = getattr(getattr(cause, "os_error", cause), "errno", None)
+    if isinstance(number, int) and number > 0 and not isinstance(cause, aiohttp.ClientSSLError):
+        return os.strerror(number)
+    return (str(cause) or type(cause).__name__) if cause else error.detail
 
 
 def _said_something(transport: asyncio.Transport | None) -> bool:

@@ -19,7 +19,7 @@ from proxy.seams import Fields, UpstreamRequest
 from proxy.upstream.address import Address, addresses_of, choose
 from proxy.upstream.call import Call, Times
 from proxy.upstream.head import request_head
-from proxy.upstream.lines import Lines
+from proxy.upstream.lines import Lines, why
 from proxy.upstream.slots import Slots
 
 IDEMPOTENT = frozenset(("GET", "HEAD", "OPTIONS", "PUT", "DELETE"))
@@ -126,8 +126,7 @@ class Service:
 
     def _note(self, address: Address, error: UpstreamError) -> None:
         """For operators: clients are not told of addresses."""
-        cause = error.__cause__
-        address.trouble = str(cause or error.detail) or type(cause).__name__
+        address.trouble = why(error)
         if self._seldom(address.url):
             log.warning(
                 "upstream_failed",
