@@ -64,6 +64,13 @@ def test_the_names_in_a_shell_block_exist(block: Block) -> None:
     assert [problem for words in simple_commands(block) for problem in _unknown(words, routes)] == []
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(CHECKOUT)))
+def test_commands_stand_in_fences(page: Path) -> None:
+    """Else nobody checks them."""
+    outside = re.sub(r"(?ms)^( *)```.*?^\1```$", "", page.read_text())
+    assert re.findall(r"(?m)^ {4,}(?:\$ )?(?:make|curl|stepbridge|docker|kubectl|helm|pip) .*$", outside) == []
+
+
 def test_pages_that_are_run_elsewhere_are_named_there() -> None:
     for page, test in RUN_ELSEWHERE.items():
         assert Path(page).name in (CHECKOUT / test).read_text()
