@@ -30,6 +30,9 @@ def refusal(name: str, *settings: str) -> str:
         ("full", ["autoscaling.minReplicas=10"], "minReplicas is above maxReplicas"),
         ("full", ["resources.requests.cpu=null"], "resources.requests.cpu, which is not there"),
         ("monitoring", ["networkPolicy.adminFrom=null"], "name Prometheus's namespace there"),
+        ("minimal", ["config.secret[0]=in so many words"], "has the text of a secret (secret)"),
+        ("minimal", ["config.peer.secret=in so many words"], "has the text of a secret (peer.secret)"),
+        ("secured", ["config.kafka.security.password=swordfish"], "a secret (kafka.security.password)"),
         ("secured", ["secrets.files=false"], "config names /run/secrets/stepbridge/"),
         (
             "secured",

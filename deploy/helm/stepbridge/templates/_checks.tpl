@@ -21,6 +21,9 @@
 {{- if and .Values.secrets.existingSecret .Values.secrets.values }}
 {{- fail "secrets: existingSecret and values are both given: keep one" }}
 {{- end }}
+{{- with include "stepbridge.spokenSecrets" . }}
+{{- fail (printf "config has the text of a secret (%s), and stands in a ConfigMap that many may read: write ${NAME} there, or its _file key, and the text into secrets" .) }}
+{{- end }}
 {{- if not (or .Values.extraEnvFrom (and .Values.secrets.existingSecret .Values.secrets.env)) }}
 {{- with include "stepbridge.missingVariables" . }}
 {{- fail (printf "config reads %s from the environment, and nothing gives it: write secrets.existingSecret (the name of a Secret with that key), secrets.values or extraEnv" .) }}

@@ -81,6 +81,24 @@ and upstreams may take for an answer.
 {{- $missing | uniq | join ", " }}
 {{- end }}
 
+{{/* Keys of `config` that hold a secret in so many words, as a list with commas. */}}
+{{- define "stepbridge.spokenSecrets" -}}
+{{- $config := .Values.config }}
+{{- $secrets := dict
+  "secret" $config.secret
+  "peer.secret" (dig "peer" "secret" list (omit $config (ternary "" "peer" (kindIs "map" $config.peer))))
+  "kafka.security.password" (dig "kafka" "security" "password" "" $config)
+  "kafka.security.key_password" (dig "kafka" "security" "key_password" "" $config)
+  "kafka.security.oauth.client_secret" (dig "kafka" "security" "oauth" "client_secret" "" $config) }}
+{{- $spoken := list }}
+{{- range $key, $said := $secrets }}
+{{- range (kindIs "slice" $said | ternary $said (list $said)) }}
+{{- if and . (not (contains "${" .)) }}{{ $spoken = append $spoken $key }}{{ end }}
+{{- end }}
+{{- end }}
+{{- $spoken | uniq | join ", " }}
+{{- end }}
+
 {{/* The variables that `config` cannot do without and nobody gives it, as a list with commas. */}}
 {{- define "stepbridge.missingVariables" -}}
 {{- $given := list "POD_IP" "POD_NAME" "POD_NAMESPACE" "STEPBRIDGE_ADMIN" }}
