@@ -23,6 +23,7 @@ from proxy import status
 from proxy.admin.app import admin_app
 from proxy.admin.operations import Dependency, GroupState, RouteState, UpstreamState
 from proxy.config.callers import Issuer
+from proxy.config.kafka_rights import needed
 from proxy.config.mistake import ConfigMistakes
 from proxy.config.model import RESTART_NEEDED, Config, LogLevel, Peer
 from proxy.consume.dead.graves import Graves
@@ -102,7 +103,9 @@ class Bridge:
 
     async def __aenter__(self) -> "Bridge":
         config, enter = self._config, self._stack.enter_async_context
-        self._topics = await enter(Topics(self._settings, all_topics(config), create=config.topics.create))
+        self._topics = await enter(
+            Topics(self._settings, all_topics(config), create=config.topics.create, needed=needed(config))
+        )
         self._producer = await enter(
             Producer(self._settings, on_error=self._note_kafka_error, on_refused=self._topics.recheck)
         )
@@ -180,7 +183,7 @@ class Bridge:
         """See `Operations.reload`. Requests in flight finish under the routes they came in under."""
         new = self._reread()
         old, self._config = self._config, new
-        self._topics.watch(all_topics(new))
+        self._topics.watch(all_topics(new), needed(new))
         self._queues.hash_of = key_hashes(new, HASHES)
         self._policy.follow(new.limits)
         self._settings.access.follow(new.kafka.security, token_source(new.kafka.security.oauth))

@@ -36,6 +36,11 @@ class ProxyError(Exception):
         self.headers = headers
         self.extra = extra or {}
 
+    @property
+    def told(self) -> str:
+        """What the client is told of `detail`."""
+        return self.detail
+
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.status} {self.code}: {self.detail}>"
 
@@ -193,9 +198,14 @@ class TopicMissing(NotNow):
 
 
 class KafkaForbids(NotNow):
-    """The bridge lacks a right in Kafka. The operator is told which, in the log; the client is not."""
+    """The bridge lacks a right in Kafka. `detail` names it, to the operator; the client is not told."""
 
     code, title = "kafka_forbids", "The bridge may not do this in Kafka"
+
+    @property
+    def told(self) -> str:
+        """What there is in the cluster, and who may do what there, is not the client's business."""
+        return "The bridge lacks a right in Kafka, which its log and its admin side name. Nothing was written."
 
 
 class Overloaded(NotNow):

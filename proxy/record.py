@@ -60,6 +60,7 @@ class Topic:
     log_append_time: bool = False  # message.timestamp.type: the broker's clock replaces our timestamp
     min_insync_replicas: int = 1
     replicas: int = 1
+    may_write: bool = True  # False: the cluster says that we may not
 
 
 def record_size_bytes(record: Record) -> int:

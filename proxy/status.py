@@ -6,7 +6,8 @@ from typing import Any
 
 from proxy.admin.operations import AddressState, Dependency, RouteState, UpstreamState
 from proxy.clock import now_s
-from proxy.config.model import Config
+from proxy.config.kafka_rights import DISPENSABLE, Rights, in_words, needed_by
+from proxy.config.model import Config, Route
 from proxy.endpoints import all_topics, topics_of
 from proxy.kafka.topics import Topics
 from proxy.observe.metrics import Sample
@@ -85,8 +86,16 @@ def _troubled(config: Config, topics: Topics, upstreams: Upstreams) -> Iterator[
             yield route.name, RouteState("upstream_unavailable", "; ".join(trouble))
         elif topics_of(route) and not state.reachable:
             yield route.name, RouteState("kafka_unavailable", "No broker answers.")
+        elif lacks := _lacks(route, topics):
+            yield route.name, RouteState("kafka_forbids", f"The bridge lacks {in_words(lacks)} in Kafka: grant it.")
         elif missing:
             yield route.name, RouteState("topic_missing", f"Kafka has no {', '.join(missing)}: create it.")
+
+
+def _lacks(route: Route, topics: Topics) -> Rights:
+    """What the route cannot do without, and the cluster does not let it do."""
+    lacks = {each: wanted & topics.lacks.get(each, frozenset()) for each, wanted in needed_by(route).items()}
+    return {each: wanted - DISPENSABLE for each, wanted in lacks.items() if wanted - DISPENSABLE}
 
 
 def produce_samples(queues: ProduceQueues) -> Iterator[Sample]:

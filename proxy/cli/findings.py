@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from proxy.config.kafka_rights import Rights, lacking, needed
 from proxy.config.model import Config, Produce, Route
 from proxy.kafka.questions import ClusterAnswer, SettingsAnswer, TopicSettings
 from proxy.record import Topic
@@ -98,17 +99,17 @@ def _writing(
         yield Finding("fail", topic.name, f"has no partition {produce.partition}, where {route.name} writes")
 
 
-def rights(config: Config) -> list[tuple[str, str]]:
-    """The ACLs that the file needs: a resource, and the operations on it."""
-    needed: dict[str, set[str]] = {f"topic {name}": {"DESCRIBE", "DESCRIBE_CONFIGS"} for name in topics_of(config)}
-    for route in config.routes:
-        if route.produce:
-            needed[f"topic {route.produce.topic}"].add("WRITE")
-        elif route.consume:
-            for name in route.consume.topics:
-                needed[f"topic {name}"].add("READ")
-            if route.consume.group:
-                needed[f"group {route.consume.group}"] = {"READ"}
-    if config.topics.create:
-        needed["cluster"] = {"CREATE"}
-    return [(resource, ", ".join(sorted(operations))) for resource, operations in sorted(needed.items())]
+def rights(config: Config, held: Rights) -> list[tuple[str, str, str]]:
+    """The ACLs that the file needs: a resource, the operations on it, and those that the cluster does not allow."""
+    wanted = needed(config)
+    missing = lacking(wanted, held)
+    return [
+        (resource, ", ".join(sorted(operations)), _standing(resource, missing, held))
+        for resource, operations in sorted(wanted.items())
+    ]
+
+
+def _standing(resource: str, missing: Rights, held: Rights) -> str:
+    if resource in missing:
+        return f"lacks {', '.join(sorted(missing[resource]))}"
+    return "allowed" if resource in held else "not known"

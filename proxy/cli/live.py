@@ -12,10 +12,12 @@ from proxy.cli.exits import CommandFailed
 from proxy.cli.findings import judge, rights, topics_of
 from proxy.cli.sample import describe_sample
 from proxy.cli.tables import print_table
+from proxy.config.kafka_rights import DISPENSABLE, Rights, lacking, needed
 from proxy.config.model import Config, Produce, Route
 from proxy.kafka.access import Access
 from proxy.kafka.connection import KafkaSettings
 from proxy.kafka.questions import ClusterAnswer, SettingsAnswer, ask_cluster, ask_settings
+from proxy.kafka.rights import ask_rights
 from proxy.upstream.tokens import token_source
 
 TIMEOUT_S = 15.0
@@ -26,14 +28,15 @@ def check_live(config: Config, sample: Path | None, route: str | None) -> bool:
     chosen = _chosen(config, route, only_one=sample is not None)
     body = _read(sample) if sample else None
     with _silent_client():
-        cluster, settings = asyncio.run(_ask(config))
+        cluster, settings, held = asyncio.run(_ask(config))
     findings = judge(config, cluster, settings)
     typer.echo("\nThe cluster")
     print_table(("", "WHAT", "HOW IT IS"), [(one.level, one.subject, one.detail) for one in findings])
     typer.echo("\nThe rights that this needs in Kafka")
-    print_table(("ON", "OPERATIONS"), rights(config))
+    print_table(("ON", "OPERATIONS", ""), rights(config, held))
     taken = [_print_sample(each, produce, body) for each, produce in chosen]
-    return all(taken) and not any(one.level == "fail" for one in findings)
+    lacks = any(missing - DISPENSABLE for missing in lacking(needed(config), held).values())
+    return all(taken) and not lacks and not any(one.level == "fail" for one in findings)
 
 
 @contextmanager
@@ -46,7 +49,7 @@ def _silent_client() -> Iterator[None]:
     client.setLevel(level)
 
 
-async def _ask(config: Config) -> tuple[ClusterAnswer, SettingsAnswer]:
+async def _ask(config: Config) -> tuple[ClusterAnswer, SettingsAnswer, Rights]:
     servers = config.kafka.bootstrap_servers
     security = config.kafka.security
     access = Access(security, token_source(security.oauth))
@@ -55,7 +58,8 @@ async def _ask(config: Config) -> tuple[ClusterAnswer, SettingsAnswer]:
         async with asyncio.timeout(TIMEOUT_S):
             cluster = await ask_cluster(client, topics_of(config))
             if cluster is not None:
-                return cluster, await ask_settings(client, cluster.topics)
+                settings = await ask_settings(client, cluster.topics)
+                return cluster, settings, await ask_rights(client, needed(config))
     except TimeoutError:
         pass
     finally:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from math import ceil
 
 from proxy.clock import now_s
-from proxy.errors import NotNow, ProxyError, Unauthenticated
+from proxy.errors import KafkaForbids, NotNow, ProxyError, Unauthenticated
 from proxy.http.exchange import ClientGone, Exchange, Receive, Scope, Send
 from proxy.limits.pace import Pace
 from proxy.observe.logs import Seldom, logger
@@ -65,6 +65,8 @@ class Dispatcher:
             self._hold_off(exchange, error)
         elif isinstance(error, Unauthenticated):
             self._hold_off(exchange, error)
+        elif isinstance(error, KafkaForbids) and self._seldom(f"{name} {error.detail}"):
+            log.warning("kafka_forbids", route=name, request_id=exchange.request_id, detail=error.detail)
         if not exchange.status:
             log.debug("refused", route=name, request_id=exchange.request_id, status=error.status, code=error.code)
             await exchange.refuse(error)

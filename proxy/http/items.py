@@ -139,7 +139,7 @@ def _failed(index: int, error: ProxyError) -> dict[str, Any]:
         "status": error.status,
         "step": step(error),
         "code": error.code,
-        "detail": error.detail[:MAX_DETAIL],
+        "detail": error.told[:MAX_DETAIL],
     }
     if error.errors:
         failed["errors"] = error.errors[:MAX_ERRORS]

@@ -31,7 +31,7 @@ def problem(error: ProxyError, request_id: str) -> dict[str, Any]:
         "title": error.title,
         "status": error.status,
         "code": error.code,
-        "detail": error.detail,
+        "detail": error.told,
     }
     if request_id:
         document["request_id"] = request_id

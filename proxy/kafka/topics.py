@@ -10,11 +10,14 @@ import contextlib
 import dataclasses
 from collections.abc import Iterable
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from proxy.clock import Deadline, now_s, wall_ms
+from proxy.config.kafka_rights import DISPENSABLE, Rights, in_words, lacking
 from proxy.errors import KafkaAway, KafkaForbids, ProxyError, TopicMissing
 from proxy.kafka.connection import KafkaSettings
 from proxy.kafka.questions import ClusterAnswer, TopicSettings, ask_cluster, ask_settings, create_topic
+from proxy.kafka.rights import ask_rights
 from proxy.observe.logs import logger
 from proxy.record import Topic
 
@@ -41,15 +44,24 @@ class Topics:
     """The topics of one cluster. `async with` keeps them fresh.
 
     `names` are watched from the start; others join when they are looked for. `create` makes a missing topic, with the
-    broker's defaults, when somebody looks for it.
+    broker's defaults, when somebody looks for it. `needed`: what the bridge must be allowed, topics and groups.
     """
 
     def __init__(
-        self, settings: KafkaSettings, names: Iterable[str] = (), *, create: bool = False, refresh_s: float = 15.0
+        self,
+        settings: KafkaSettings,
+        names: Iterable[str] = (),
+        *,
+        create: bool = False,
+        refresh_s: float = 15.0,
+        needed: Rights = MappingProxyType({}),
     ) -> None:
         self._settings = settings
         self._names = set(names)
         self._create = create
+        self._needed = needed
+        self._held: Rights = {}
+        self.lacks: Rights = {}  # of what is needed, as of the last look
         self._refresh_s = refresh_s
         self._known: dict[str, Topic] = {}
         self._forbidden: frozenset[str] = frozenset()
@@ -81,8 +93,11 @@ class Topics:
             await asyncio.wait([self._task])
         await self._client.close()
 
-    def watch(self, names: Iterable[str]) -> None:
-        """Look after these topics too (a reload may name new ones)."""
+    def watch(self, names: Iterable[str], needed: Rights = MappingProxyType({})) -> None:
+        """Look after these topics too (a reload may name new ones), and ask whether this is allowed."""
+        if needed != self._needed:
+            self._needed = needed
+            self._poke.set()
         if not self._names.issuperset(names := set(names)):
             self._names |= names
             self._poke.set()
@@ -132,7 +147,7 @@ class Topics:
         if self._answer is None:
             return KafkaAway("Kafka has not been reached since the bridge started. Try again.")
         if name in self._forbidden:
-            return KafkaForbids(f"The cluster does not let the bridge see topic {name!r}.")
+            return KafkaForbids(f"The cluster does not let the bridge see topic {name!r}: it lacks DESCRIBE on it.")
         return TopicMissing(f"Topic {name!r} does not exist. It is not made by asking for it: create it in Kafka.")
 
     async def _look_again(self, name: str, deadline: Deadline) -> None:
@@ -178,6 +193,7 @@ class Topics:
             self._reached(False)
             return False
         await self._read_settings(answer)
+        await self._read_rights()
         self._learn(answer)
         self._reached(True)
         self._answered = frozenset(wanted) if self._create else asked
@@ -215,9 +231,30 @@ class Topics:
                 self._reported.add(("settings", name))
                 log.warning("topic_settings_unreadable", topic=name, reason=reason, using="Kafka's defaults")
 
+    async def _read_rights(self) -> None:
+        """Ask what we are allowed, and name to the operator what has just turned out to be missing."""
+        if not self._needed:
+            return
+        self._held = await ask_rights(self._client, self._needed)
+        before, self.lacks = self.lacks, lacking(self._needed, self._held)
+        for resource, missing in self.lacks.items():
+            if before.get(resource) != missing:
+                level = log.debug if missing <= DISPENSABLE else log.warning
+                level("kafka_right_missing", needs=in_words({resource: missing}))
+        for resource in before.keys() - self.lacks.keys():
+            log.info("kafka_right_granted", on=resource)
+
+    def _may_write(self, name: str) -> bool:
+        held = self._held.get(f"topic {name}")
+        return held is None or "WRITE" in held
+
     def _learn(self, answer: ClusterAnswer) -> None:
         known = {
-            name: dataclasses.replace(topic, **dataclasses.asdict(self._topic_settings.get(name, TopicSettings())))
+            name: dataclasses.replace(
+                topic,
+                may_write=self._may_write(name),
+                **dataclasses.asdict(self._topic_settings.get(name, TopicSettings())),
+            )
             for name, topic in answer.topics.items()
         }
         for name in self._known.keys() - known.keys():

@@ -9,7 +9,7 @@ from asyncio import Future
 from collections.abc import Callable, Mapping, Sequence
 
 from proxy.clock import Deadline
-from proxy.errors import FieldInvalid, KafkaAway, KeyRequired, ProxyError, RecordTooLarge, TopicMissing
+from proxy.errors import FieldInvalid, KafkaAway, KafkaForbids, KeyRequired, ProxyError, RecordTooLarge, TopicMissing
 from proxy.produce.partition import Partitioner
 from proxy.produce.queue import PartitionQueue
 from proxy.record import BATCH_HEAD_BYTES, Partition, Receipt, Record, Topic, record_size_bytes
@@ -102,6 +102,8 @@ class ProduceQueues:
 
 def _refuse(record: Record, topic: Topic, size_bytes: int) -> None:
     """Raise what the broker would say, before it can."""
+    if not topic.may_write:
+        raise KafkaForbids(f"The bridge lacks WRITE on topic {topic.name!r}. Nothing was written.")
     if size_bytes + BATCH_HEAD_BYTES > topic.max_message_bytes:
         raise RecordTooLarge(
             f"The record is {size_bytes + BATCH_HEAD_BYTES} bytes with its key, headers and batch head; "

@@ -1,6 +1,8 @@
 """The bridge and a broker that not everybody may use: every way to come in, what is forbidden, new passwords."""
 
+import asyncio
 import json
+import sys
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from tests.e2e.configuration import SECRET, consume, produce
 from tests.e2e.records import until
 from tests.kafka.guarded import GROUP, TOPIC, GuardedKafka, unsecured_token
 
+NEEDED = {"topic allowed": "WRITE", "group readers": "READ"}
 PASSWORDS = {"bridge": "the bridge's own pass word", "poor": "a password that may do little"}
 
 
@@ -129,6 +132,60 @@ async def test_a_wrong_password_is_a_503_and_no_secret_is_in_the_log(
     assert answer.status_code == 503, answer.text
     assert "abracadabra" not in running.log + answer.text
     assert "Authentication" in running.log or "authentication" in running.log
+
+
+async def test_what_is_missing_is_named_to_the_operator_and_not_to_the_client(
+    guarded: GuardedKafka, bridge: StartBridge
+) -> None:
+    routes = (
+        produce("POST /in", "allowed"),
+        produce("POST /closed", "closed"),
+        consume("GET /out", "allowed", group="g"),
+    )
+    running = await bridge(config(guarded, sasl(guarded, user="poor"), *routes))
+    async with client(running.base_url) as http:
+        for path in ("/in", "/closed"):
+            answer = await http.post(path, json={"a": 1})
+            assert (answer.status_code, answer.json()["code"]) == (503, "kafka_forbids"), answer.text
+            assert "allowed" not in answer.text.replace('"/in"', "")
+            assert "closed" not in answer.json()["detail"]
+    async with client(running.admin_url) as admin:
+
+        async def states() -> dict[str, Any]:
+            found = (await admin.get("/admin/routes")).json()["routes"]
+            return {route["name"]: (route["state"], route["detail"]) for route in found}
+
+        async def named() -> bool:
+            state, _ = (await states())["get-out"]
+            return bool(state == "kafka_forbids")
+
+        await until(named)
+        said = await states()
+    assert said["post-in"] == ("kafka_forbids", "The bridge lacks WRITE on topic allowed in Kafka: grant it.")
+    assert "DESCRIBE" in said["post-closed"][1]
+    assert "topic closed" in said["post-closed"][1]
+    assert "READ on group g" in said["get-out"][1]
+    assert '"event":"kafka_right_missing"' in running.log
+    assert "WRITE on topic allowed" in running.log
+
+
+async def test_check_live_prints_the_rights_that_are_needed_and_which_lack(
+    guarded: GuardedKafka, tmp_path: Path
+) -> None:
+    file = tmp_path / "bridge.yaml"
+    for user, code in (("bridge", 0), ("poor", 1)):
+        file.write_text(config(guarded, sasl(guarded, user=user)))
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "proxy", "check", "--live", "--config", str(file)), stdout=asyncio.subprocess.PIPE
+        )
+        out = (await process.communicate())[0].decode()
+        table = out.partition("The rights")[2]
+        lines = {
+            resource: next(line for line in table.splitlines() if line.startswith(resource)) for resource in NEEDED
+        }
+        assert process.returncode == code, out
+        for resource, operation in NEEDED.items():
+            assert (operation in lines[resource].partition("lacks")[2]) == (user == "poor"), out
 
 
 async def test_a_new_password_counts_for_the_connections_opened_after_a_reload(

@@ -42,13 +42,14 @@ WRITTEN = Receipt("t", 3, 17, 0)
     ],
 )
 def test_each_failure_names_the_step_it_happened_at(kind: type[ProxyError], name: str) -> None:
-    assert step(kind("why")) == name
-    assert orjson.loads(item(7, kind("why"))) == {
+    why = kind("why")
+    assert step(why) == name
+    assert orjson.loads(item(7, why)) == {
         "index": 7,
         "status": kind.status,
         "step": name,
         "code": kind.code,
-        "detail": "why",
+        "detail": why.told,
     }
 
 
