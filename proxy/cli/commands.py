@@ -11,7 +11,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from proxy import __version__
-from proxy.cli import groups
+from proxy.cli import groups, migrate
 from proxy.cli.exits import EXIT_CODES, FAILED, CommandFailed
 from proxy.cli.groups import DEFAULT_ADMIN, AdminUrl, AsJson
 from proxy.cli.token import Token
@@ -106,6 +106,7 @@ def routes(admin: AdminUrl = DEFAULT_ADMIN, token: Token = None, as_json: AsJson
 
 
 app.add_typer(groups.app)
+app.add_typer(migrate.app)
 
 
 @app.command(epilog=EXIT_CODES)

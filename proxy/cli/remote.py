@@ -57,7 +57,7 @@ def show(admin: str, what: str, as_json: bool, show: Callable[[list[Any]], None]
 # ---- asking
 
 
-def ask(admin: str, what: str, method: str) -> tuple[int, dict[str, Any]]:
+def ask(admin: str, what: str, method: str, *, timeout_s: float = TIMEOUT_S) -> tuple[int, dict[str, Any]]:
     """Status and document of one request to the admin side. Raises CommandFailed if there is none."""
     url = (admin if "://" in admin else f"http://{admin}").rstrip("/") + f"/admin/{what}"
     try:
@@ -66,7 +66,7 @@ def ask(admin: str, what: str, method: str) -> tuple[int, dict[str, Any]]:
             urllib.request.HTTPSHandler(context=_tls(os.environ)),
         )
         with opener.open(
-            urllib.request.Request(url, method=method, headers=authorization()), timeout=TIMEOUT_S
+            urllib.request.Request(url, method=method, headers=authorization()), timeout=timeout_s
         ) as answer:
             return answer.status, _document(admin, answer.read())
     except urllib.error.HTTPError as exc:
