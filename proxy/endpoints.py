@@ -161,7 +161,7 @@ class Services:
 
     def _passthrough(self, route: Route, upstream: Upstream, metrics: RouteMetrics) -> Handler:
         gate = self.bounds.gate_of(route) if route.limits.in_flight else None
-        return PassthroughEndpoint(upstream, gate, metrics, route.limits.max_body_bytes)
+        return PassthroughEndpoint(upstream, gate, metrics, route.limits.max_body_bytes, self.drain)
 
     def _migrating(
         self, route: Route, produce: Produce, migrate: Migrate, config: Config, metrics: RouteMetrics

@@ -6,6 +6,7 @@ here: to the request Via, Forwarded, X-Forwarded-* and, if the client sent none,
 one connection only is left out in both directions (RFC 9110, 7.6.1).
 """
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
@@ -91,9 +92,15 @@ def request_headers(exchange: Exchange) -> Headers:
     return sent
 
 
-async def pass_answer(exchange: Exchange, answer: UpstreamAnswer, tee: Callable[[bytes], None] | None = None) -> None:
+async def pass_answer(
+    exchange: Exchange,
+    answer: UpstreamAnswer,
+    tee: Callable[[bytes], None] | None = None,
+    drain: "asyncio.Future[None] | None" = None,
+) -> None:
     """Hand the answer on to the client as it comes, and close it. `tee` is shown each piece of its body.
 
+    An endless one (Server-Sent Events) ends cleanly once `drain` is done: its client comes back, to another replica.
     Raises what `answer.piece` raises, after the head has gone: the connection to the client is then broken off.
     """
     try:
@@ -104,13 +111,19 @@ async def pass_answer(exchange: Exchange, answer: UpstreamAnswer, tee: Callable[
             await exchange.relay(answer.status, answer.headers, piece)
             return
         await exchange.begin_relay(answer.status, answer.headers, piece)
-        while piece := await answer.piece():
-            if tee is not None:
-                tee(piece)
-            await exchange.write(piece)
+        with Interrupt(exchange, drain if drain is not None and _is_endless(answer.headers) else NEVER):
+            while piece := await answer.piece():
+                if tee is not None:
+                    tee(piece)
+                await exchange.write(piece)
         await exchange.end()
     finally:
         await answer.close()
+
+
+def _is_endless(headers: Headers) -> bool:
+    said = dict(headers)
+    return said.get(b"content-type", b"").startswith(b"text/event-stream") and b"content-length" not in said
 
 
 def _joined(before: bytes | None, ours: bytes) -> bytes:
@@ -142,6 +155,7 @@ class PassthroughEndpoint:
     gate: Gate | None
     metrics: RouteMetrics
     max_body_bytes: int | None
+    drain: "asyncio.Future[None]"
 
     async def __call__(self, exchange: Exchange) -> None:
         gate, metrics = self.gate, self.metrics
@@ -151,7 +165,7 @@ class PassthroughEndpoint:
         try:
             with Interrupt(exchange, NEVER):
                 request = upstream_request(exchange, limit_bytes=self.max_body_bytes)
-                await pass_answer(exchange, await self.upstream.send(request))
+                await pass_answer(exchange, await self.upstream.send(request), drain=self.drain)
         finally:
             metrics.in_flight -= 1
             if gate is not None:

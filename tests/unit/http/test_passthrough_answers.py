@@ -127,6 +127,28 @@ async def test_events_pass_live_and_their_head_before_them() -> None:
         writer.close()
 
 
+async def test_events_end_cleanly_when_the_bridge_drains_and_a_download_goes_on() -> None:
+    go_on = asyncio.Event()
+
+    async def says_both(line: Line) -> None:
+        kind = b"text/event-stream" if b"/events" in await line.head() else b"text/plain"
+        await line.write(OK + b"Content-Type: " + kind + b"\r\n\r\nsome")
+        await go_on.wait()
+        await line.write(b" more")
+
+    async with bridged(says_both) as both:
+        events, download = (asyncio.create_task(both.through(get(path))) for path in (b"/events", b"/download"))
+        async with asyncio.timeout(5):
+            while both.service.slots.count < 2:
+                await asyncio.sleep(0)
+            both.drain.set_result(None)
+            ended = await events
+            go_on.set()
+            whole = await download
+    assert (ended.body, ended.is_whole) == (b"some", True)
+    assert (whole.body, whole.is_whole) == (b"some more", True)
+
+
 async def test_a_reset_in_the_middle_is_seen_and_what_came_before_is_there() -> None:
     async def resets(line: Line) -> None:
         await line.head()

@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from proxy.limits.gate import Gate
 from proxy.observe.metrics import Metrics
 from tests.unit.http.torture import Bridged, Line, ask, bridged, get, post, says
 
@@ -329,6 +330,26 @@ async def test_a_body_above_the_routes_own_limit_is_413_however_it_comes() -> No
         at_once, piece_by_piece = await both.through(post(b"x" * 11)), await both.through(chunked)
         assert (await both.through(post(b"x" * 10))).status == 200
     assert (at_once.status, piece_by_piece.status) == (413, 413)
+
+
+async def test_a_routes_own_bound_holds_and_is_given_back() -> None:
+    async def waits(line: Line) -> None:
+        await line.head()
+        await line.gone()
+
+    gate = Gate(1, 0, "route all", "route_in_flight")
+    async with bridged(waits, gate=gate) as both:
+        _, writer = await asyncio.open_connection("127.0.0.1", both.port)
+        writer.write(get())
+        async with asyncio.timeout(WITHIN_S):
+            while not both.heads:
+                await asyncio.sleep(0)
+            refused = await both.through(get())
+            writer.transport.abort()
+            while gate.count:
+                await asyncio.sleep(0)
+    assert refused.status == 503
+    assert b'"limit":"route_in_flight"' in refused.body
 
 
 POST = b"POST /a HTTP/1.1\r\nHost: shop\r\n"

@@ -17,6 +17,7 @@ from proxy.config.upstreams import UpstreamService
 from proxy.http.dispatch import Dispatcher, Endpoint
 from proxy.http.passthrough import PassthroughEndpoint
 from proxy.http.protocol import Policy
+from proxy.limits.gate import Gate
 from proxy.observe.metrics import Metrics
 from proxy.routes.table import RouteTable
 from proxy.upstream.service import Service
@@ -99,6 +100,7 @@ class Bridged:
     port: int
     service: Service
     metrics: Metrics
+    drain: "asyncio.Future[None]"
     heads: list[bytes] = field(default_factory=list)  # of requests the upstream got
     connections: list[Line] = field(default_factory=list)
 
@@ -110,7 +112,9 @@ class Bridged:
 
 
 @contextlib.asynccontextmanager
-async def bridged(script: Script, max_body_bytes: int | None = None, **keys: Any) -> AsyncIterator[Bridged]:
+async def bridged(
+    script: Script, max_body_bytes: int | None = None, gate: Gate | None = None, **keys: Any
+) -> AsyncIterator[Bridged]:
     """`keys`: of the upstream in the file."""
     heads: list[bytes] = []
     lines: list[Line] = []
@@ -130,11 +134,12 @@ async def bridged(script: Script, max_body_bytes: int | None = None, **keys: Any
     config = UpstreamService.model_validate({"url": f"http://127.0.0.1:{upstream_port}", **keys})
     metrics = Metrics()
     service = Service("legacy", config, metrics.upstream("legacy"))
-    endpoint = PassthroughEndpoint(service, None, metrics.route("all"), max_body_bytes)
+    drain: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    endpoint = PassthroughEndpoint(service, gate, metrics.route("all"), max_body_bytes, drain)
     table = RouteTable.build([("*", "/{rest...}", Endpoint("all", endpoint, metrics.route("all")))])
     try:
         async with served(Dispatcher(table, metrics), Policy()) as port:
-            yield Bridged(upstream_port, port, service, metrics, heads, lines)
+            yield Bridged(upstream_port, port, service, metrics, drain, heads, lines)
     finally:
         server.close()
         await service.close()
