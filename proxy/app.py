@@ -8,6 +8,7 @@
 | GET without a group | `http/feed` | `consume/feeds/feed` | `kafka/tail` |
 | any, on a route with an upstream | `http/passthrough` | | `upstream/service` |
 | the same, on its way to Kafka | `http/migrating` | `migrate/standing`, `migrate/shadow`, `produce/submitter` | both |
+| a replay to the upstream | `admin/replays` | `replays`, `migrate/replay` | `kafka/tail`, `upstream/service` |
 | a change of its stage | `admin/migrations` | `steering`, `migrate/changing`, `migrate/control` | `kafka/internal` |
 | an operator's | `admin/app` | `Bridge`, `status` | `kafka/topics` |
 | the same, about a group | `admin/groups` | `groups`, `consume/groups/control`, `consume/dead/graves` | `kafka/marks` |
@@ -59,6 +60,7 @@ from proxy.observe.tracing import Tracers
 from proxy.peers.network import Network
 from proxy.peers.privacy import Privacy
 from proxy.produce.submitter import ProduceQueues
+from proxy.replays import Replays
 from proxy.routes.table import RouteTable
 from proxy.seams import GroupMember
 from proxy.steering import Steering
@@ -125,6 +127,17 @@ class Bridge:
                 config, self._settings, self._topics, lambda: Tail(self._settings), self._queues, worker=self._worker
             )
         )
+        self._replays = await enter(
+            Replays(
+                self._migrations.control,
+                self._migrations.accounts,
+                self._topics,
+                lambda: Tail(self._settings),
+                lambda name: self._upstreams[name],
+            )
+        )
+        self._replays.follow(config)
+        self._migrations.control.figures = self._replays
         self._steering = Steering(self._migrations.control, config.kafka.internal.migrations)
         drain: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._services = Services(
@@ -191,6 +204,7 @@ class Bridge:
             self._network.renew(new.peer.tls)
         logs.configure(new.observe.log_format, new.observe.log_level)
         self.http.table = self._services.table(new)
+        self._replays.follow(new)
         self._issuers.keep([source_of(issuer) for issuer in new.auth.jwt] if new.auth else [])
         self._keep(self._groups.keep(group_keys(new)))
         self._keep(self._feeds.keep(feed_keys(new)))
@@ -226,6 +240,9 @@ class Bridge:
     def group(self, name: str) -> Desk:
         return Desk.of(self._groups, name, self._graves)
 
+    def replays(self) -> Replays:
+        return self._replays
+
     def migrations(self) -> Steering:
         return self._steering
 
@@ -242,6 +259,7 @@ class Bridge:
         yield from self._upstreams.samples()
         yield from self._watching.samples()
         yield from self._migrations.samples()
+        yield from self._replays.samples()
         yield from self._steering.samples()
         yield from status.produce_samples(self._queues)
         yield from group_samples(session.state() for session in self._groups)

@@ -23,6 +23,7 @@ from proxy.admin.migrations import migration_routes
 from proxy.admin.openapi import openapi
 from proxy.admin.operations import Operations
 from proxy.admin.problem import BadConfiguration, NotReady, failed, not_served, refused
+from proxy.admin.replays import replay_routes
 from proxy.admin.states import route_states
 from proxy.config.mistake import ConfigMistakes
 from proxy.errors import ProxyError
@@ -43,6 +44,7 @@ def admin_app(operations: Operations, *, is_private: bool = False) -> Starlette:
             Route("/admin/upstreams", endpoints.upstreams),
             *group_routes(operations),
             *migration_routes(operations),
+            *replay_routes(operations),
             Route("/admin/reload", endpoints.reload, methods=["POST"]),
             log_level_route(operations),
         ],

@@ -147,6 +147,22 @@ class GroupControl(Protocol):
         ...
 
 
+class ReplayControl(Protocol):
+    """Replays to the service behind a route (`replays.py`). The answers are what JSON takes; all raise NoMigration."""
+
+    async def state(self, name: str) -> Mapping[str, Any]:
+        """How far it has come, and how many records are left. Raises KafkaAway and its kin."""
+        ...
+
+    async def start(self, name: str, *, follow: bool, skip_refused: bool) -> Mapping[str, Any]:
+        """Begin. Raises AnotherReplays, ControlAway."""
+        ...
+
+    async def stop(self, name: str) -> Mapping[str, Any]:
+        """Have it stop, wherever it runs. Raises ControlAway."""
+        ...
+
+
 class MigrationControl(Protocol):
     """Routes on their way, as an operator sees and steers them (`steering.py`). The answers are what JSON takes."""
 
@@ -193,6 +209,7 @@ class Operations(Protocol):
         ...
 
     def migrations(self) -> MigrationControl: ...
+    def replays(self) -> ReplayControl: ...
 
     def snapshot(self) -> Snapshot:
         """All metrics (`Metrics.snapshot`)."""

@@ -188,6 +188,7 @@ class Replay:
         self._follow = follow
         self._skip_refused = skip_refused
         before = book.read()
+        self._former, self._began_ms = before.run, wall_ms()
         state: State = "following" if follow else "running"
         self.progress = Progress(run, replica, state, wall_ms(), before.offsets)
         if before.is_open:
@@ -237,8 +238,8 @@ class Replay:
         """Write down where it stands, as soon as that can be. Raises AnotherReplays if somebody has begun since."""
         while True:
             heard = self._book.read()
-            if heard.run != self.progress.run and heard.is_open and heard.at_ms > self.progress.at_ms:
-                raise AnotherReplays(f"Another replay of the route has begun, at {heard.replica}.")
+            if heard.run not in ("", self.progress.run, self._former) and heard.at_ms >= self._began_ms:
+                raise AnotherReplays(f"It was stopped, or another has begun, at {heard.replica}.")
             self.progress = replace(self.progress, at_ms=wall_ms())
             if await self._book.write(self.progress):
                 return

@@ -251,6 +251,25 @@ FAMILIES = (
         (),
         "Divergences that could not be written to their topic; the log has them.",
     ),
+    Family(
+        "stepbridge_replay_running",
+        Kind.GAUGE,
+        ("route",),
+        "1 while a replay to the service behind the route runs, in whichever process.",
+        merge=Merge.MAX,
+    ),
+    Family(
+        "stepbridge_replay_sent_total",
+        Kind.COUNTER,
+        ("route",),
+        "Records that replays have sent to the service behind the route.",
+    ),
+    Family(
+        "stepbridge_replay_refused_total",
+        Kind.COUNTER,
+        ("route",),
+        "Records that replays passed over, since the service refused them.",
+    ),
     # Kafka and the process
     Family(
         "stepbridge_kafka_up", Kind.GAUGE, (), "1 while the cluster answers (every worker), else 0.", merge=Merge.MIN

@@ -151,6 +151,37 @@ async def test_kafka_is_the_route_s_own_answer_and_nobody_asks_the_old_service(
     assert dict(record.headers)["stepbridge-stage"] == b"kafka"
 
 
+async def test_before_a_descent_the_old_service_is_sent_what_it_has_not_seen(
+    bridge: StartBridge, kafka: Kafka, topic: str, name: str, legacy: Legacy
+) -> None:
+    running = await started(bridge, kafka, legacy, topic, "kafka", prefix=name)
+    async with client(running.base_url) as http, client(running.admin_url) as admin:
+        sent = [{"sku": f"{number % 3}", "n": number} for number in range(250)]
+        for body in sent:
+            assert (await http.post("/stock/7?from=till", json=body)).status_code == 200
+        way = "/admin/migration/stock"
+        refused = await admin.post(f"{way}/set?stage=dual")
+        assert (refused.status_code, refused.json()["legacy_missed"]) == (409, 250), refused.text
+        assert (await admin.get(f"{way}/replay")).json()["left"] == 250
+        legacy.says.extend([200] * 20 + [503, 0] + [200] * 20)
+        assert (await admin.post(f"{way}/replay")).status_code == 200
+
+        async def is_done() -> bool:
+            return bool((await admin.get(f"{way}/replay")).json()["state"] == "done")
+
+        await until(is_done)
+        assert (await admin.get(f"{way}/replay")).json()["left"] == 0
+        descended = await admin.post(f"{way}/set?stage=dual&why=test")
+        assert descended.status_code == 200, descended.text
+        answer = await http.post("/stock/7", json={"sku": "0", "n": 250})
+        assert (answer.json(), answer.headers["stepbridge-stage"]) == (LEGACY, "dual")
+    for key in "012":
+        taken = [json.loads(each.body)["n"] for each in legacy.taken if json.loads(each.body)["sku"] == key]
+        assert list(dict.fromkeys(taken)) == [n for n in range(250) if str(n % 3) == key] + [250] * (key == "0")
+    assert legacy.taken[0].target == "/stock/7?from=till"
+    assert legacy.taken[0].headers["stepbridge-replay"].startswith(f"{topic}/")
+
+
 async def told(kafka: Kafka, topic: str, count: int) -> list[dict[str, Any]]:
     """The divergences, as soon as there are so many."""
 

@@ -20,6 +20,7 @@ FLOORS: dict[int, set[str]] = {
         "endpoints",
         "groups",
         "migrations",
+        "replays",
         "steering",
         "status",
         "demo",

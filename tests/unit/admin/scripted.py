@@ -41,6 +41,7 @@ class ScriptedOperations:
     upstream_states: Sequence[UpstreamState] = ()
     controls: "dict[str, ScriptedGroup]" = field(default_factory=lambda: {"shops": ScriptedGroup()})
     control: "ScriptedMigrations" = field(default_factory=lambda: ScriptedMigrations())
+    replaying: "ScriptedReplays" = field(default_factory=lambda: ScriptedReplays())
     metrics: Metrics = field(default_factory=Metrics)
     next_reload: Sequence[str] | ConfigMistakes = ()
     reloads: int = 0
@@ -70,6 +71,9 @@ class ScriptedOperations:
 
     def migrations(self) -> "ScriptedMigrations":
         return self.control
+
+    def replays(self) -> "ScriptedReplays":
+        return self.replaying
 
     def snapshot(self) -> Snapshot:
         return self.metrics.snapshot()
@@ -149,3 +153,27 @@ class ScriptedMigrations:
             raise self.refusal
         told = {"route": wish.route, "epoch": 1, "setting": wish.setting.as_json(), "before": {"stage": "legacy"}}
         return {**told, "confirmed": ["shop-1:8080/0-abc"], "unconfirmed": self.unconfirmed}
+
+
+@dataclass(slots=True)
+class ScriptedReplays:
+    """`proxy.admin.operations.ReplayControl`: of one route, `orders`. Each look finds it further on."""
+
+    asked: list[tuple[str, bool, bool]] = field(default_factory=list)
+    states: list[Mapping[str, Any]] = field(default_factory=list)
+    refusal: ProxyError | None = None
+
+    async def state(self, name: str) -> Mapping[str, Any]:
+        if name != "orders":
+            raise NoMigration(f"No route named {name!r} has `migrate`.")
+        return self.states.pop(0) if len(self.states) > 1 else self.states[0]
+
+    async def start(self, name: str, *, follow: bool, skip_refused: bool) -> Mapping[str, Any]:
+        if self.refusal is not None:
+            raise self.refusal
+        self.asked.append((name, follow, skip_refused))
+        return {"route": name, "run": "r1", "state": "running", "sent": 0, "refused": 0, "trouble": ""}
+
+    async def stop(self, name: str) -> Mapping[str, Any]:
+        self.asked.append((f"stop {name}", False, False))
+        return {"route": name, "run": "stop-1", "state": "stopped", "sent": 0, "refused": 0, "trouble": ""}
