@@ -61,6 +61,12 @@ WELL = {
     'stepbridge_auth_total{scheme="token", outcome="issuer_unavailable"}': "0x90",
     'stepbridge_issuer_keys_age_seconds{issuer="jwt"}': "600x90",
     'stepbridge_audit_left_out_total{instance="a"}': "0x90",
+    'stepbridge_control_fresh{instance="a"}': "1x90",
+    'stepbridge_stage_epoch{instance="a", route="r"}': "3x90",
+    'stepbridge_stage_epoch{instance="b", route="r"}': "3x90",
+    'stepbridge_stage_changes_total{route="r", result="activated"}': "0+1x90",
+    'stepbridge_stage_changes_total{route="r", result="abandoned"}': "1x90",
+    'stepbridge_stage_held{route="r"}': "0x90",
     'stepbridge_migration_losses_total{route="r", reason="not_written"}': "3x90",
     'stepbridge_shadow_queued{route="r"}': "700x90",
     'stepbridge_shadow_queue_limit{route="r"}': "1000x90",
@@ -157,6 +163,13 @@ WRONG: dict[str, tuple[dict[str, str], dict[str, str]]] = {
         {"scheme": "token"},
     ),
     "StepbridgeIssuerKeysOld": ({'stepbridge_issuer_keys_age_seconds{issuer="jwt"}': "0+60x90"}, {"issuer": "jwt"}),
+    "StepbridgeStagesStale": ({'stepbridge_control_fresh{instance="a"}': "0x90"}, {"instance": "a"}),
+    "StepbridgeStagesDiffer": ({'stepbridge_stage_epoch{instance="b", route="r"}': "2x90"}, {"route": "r"}),
+    "StepbridgeStageNotChanged": (
+        {'stepbridge_stage_changes_total{route="r", result="abandoned"}': "0+1x90"},
+        {"route": "r", "result": "abandoned"},
+    ),
+    "StepbridgeRequestsHeld": ({'stepbridge_stage_held{route="r"}': "4x90"}, {"route": "r"}),
     "StepbridgeShadowLoses": (
         {'stepbridge_migration_losses_total{route="r", reason="not_written"}': "0+1x90"},
         {"route": "r", "reason": "not_written"},
@@ -220,6 +233,15 @@ def test_an_alert_fires_when_it_should_and_no_other_does(rule: dict[str, Any], t
     series, labels = WRONG[rule["alert"]]
     alert = {"alertname": rule["alert"], "alertstate": "firing", **labels, **rule["labels"]}
     judge(WELL | series, [alert], tmp_path)
+
+
+@pytest.mark.needs("promtool")
+@pytest.mark.parametrize("rule", [rule for rule in RULES if " offset " in rule["expr"]], ids=lambda rule: rule["alert"])
+def test_what_is_counted_for_the_first_time_is_told_of(rule: dict[str, Any], tmp_path: Path) -> None:
+    """Until then there is no such series."""
+    series, labels = WRONG[rule["alert"]]
+    alert = {"alertname": rule["alert"], "alertstate": "firing", **labels, **rule["labels"]}
+    judge(WELL | dict.fromkeys(series, f"_x{MINUTES - 5} 1x5"), [alert], tmp_path)
 
 
 def test_every_alert_has_a_case() -> None:
