@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from secrets import token_hex
 
 from proxy.clock import Deadline, now_s, wall_ms
-from proxy.errors import OutcomeUnknown
+from proxy.errors import OutcomeUnknown, ProxyError
 from proxy.migrate import chronicle as words
 from proxy.migrate.chronicle import LIVE_S, Change, Confirmation, Outcome, RouteChronicle
 from proxy.migrate.control import BEAT_S, WRITE_S, Control
@@ -154,7 +154,8 @@ class Changing:
         if not leaves(change.before, change.setting, "kafka"):
             return "", {}
         if figures is None:
-            return "Refused: how many records the legacy has not seen cannot be told here.", {}
+            why = "how many records the legacy has not seen cannot be told here"
+            return ("", {}) if "gap" in change.accepted else (f"Refused: {why}. --accept-gap goes on all the same.", {})
         missed = await figures.missed(change.route, Deadline.after(FINISH_S), finish=finish)
         if missed.records <= change.accepted.get("gap", 0) or (missed.is_followed and not finish):
             return "", {}
@@ -214,7 +215,9 @@ class Changing:
                 async with asyncio.timeout(deadline.remaining_s()):
                     reason, numbers = await self._gap(change, finish=True)
             except TimeoutError:
-                reason, numbers = "how many records the legacy has not seen could not be told in time.", {}
+                reason = "how many records the legacy has not seen could not be told in time."
+            except ProxyError as error:
+                reason = f"how many records the legacy has not seen could not be told: {error.detail}"
         return reason, numbers
 
     async def _abandoned(
