@@ -306,17 +306,23 @@ class Interrupt:
     """Ends what is awaited inside it as soon as the client has gone, `end` is done, or the time is over.
 
     Raises ClientGone in the first case; else it just leaves the block, and `reason` says why: the result of `end`, or
-    `lifetime`. So it does when the caller is not let in any more: `revoked`, `expired`. No task is made for it: the
-    request's own task is cancelled and caught here.
+    `lifetime`. With an `admission` so it does when the caller is not let in any more: `revoked`, `expired`. No task is
+    made for it: the request's own task is cancelled and caught here.
     """
 
     __slots__ = ("_ends", "_fired", "_gone", "_inside", "_task", "_timer", "_when_over", "_within_s", "reason")
 
-    def __init__(self, exchange: Exchange, end: End | asyncio.Future[None], within_s: float | None = None) -> None:
+    def __init__(
+        self,
+        exchange: Exchange,
+        end: End | asyncio.Future[None],
+        within_s: float | None = None,
+        admission: Admission | None = None,
+    ) -> None:
         self.reason: str | None = None
         self._gone = exchange.connection.gone()
-        self._ends = (end,) if exchange.admission is None else (end, exchange.admission.standing)
-        self._within_s, self._when_over = _sooner(within_s, exchange.admission)
+        self._ends = (end,) if admission is None else (end, admission.standing)
+        self._within_s, self._when_over = _sooner(within_s, admission)
         self._timer: asyncio.TimerHandle | None = None
         self._task = asyncio.current_task()
         self._fired = False

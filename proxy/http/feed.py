@@ -47,7 +47,7 @@ class FeedPoll:
         start, sieve = self.selection.start(ask), self.selection.sieve(exchange)
         passes = sieve.passes if sieve is not None else None
         page = None
-        with Interrupt(exchange, self.drain):
+        with Interrupt(exchange, self.drain, admission=exchange.admission):
             page = await self.feed.read(
                 ask.position, start=start, max_records=ask.max_records, wait_s=ask.wait_s, passes=passes
             )
@@ -93,7 +93,7 @@ class FeedStreaming:
     async def __call__(self, exchange: Exchange, ask: Ask) -> None:
         start, sieve = self._selection.start(ask), self._selection.sieve(exchange)
         cursor = None
-        with Interrupt(exchange, self._upkeep.end):
+        with Interrupt(exchange, self._upkeep.end, admission=exchange.admission):
             cursor = await self._feed.cursor(ask.position, start=start)
         if cursor is None:
             exchange.still_admitted()

@@ -49,7 +49,7 @@ class GroupPoll:
     async def _poll(self, exchange: Exchange, ask: Ask) -> Handout | None:
         if ask.ack is not None:
             return await self._poll_and_ack(exchange, ask, ask.ack)
-        with Interrupt(exchange, self.drain):
+        with Interrupt(exchange, self.drain, admission=exchange.admission):
             return await self.session.poll(max_records=ask.max_records, wait_s=ask.wait_s)
         exchange.still_admitted()
         return None
@@ -59,7 +59,7 @@ class GroupPoll:
         poll = asyncio.ensure_future(self.session.poll(max_records=ask.max_records, wait_s=ask.wait_s))
         ack = asyncio.ensure_future(self.session.acknowledge(lease, accept="all", release=None))
         try:
-            with Interrupt(exchange, self.drain):
+            with Interrupt(exchange, self.drain, admission=exchange.admission):
                 await asyncio.wait([poll, ack], return_when=asyncio.FIRST_EXCEPTION)
             await ack  # it ends by itself, soon
             return await poll if poll.done() else None

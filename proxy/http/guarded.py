@@ -1,6 +1,8 @@
 """An endpoint behind its door: who is not known gets 401, who may not 403, before anything else is done."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from proxy.errors import ProxyError, RightMissing, Unauthenticated
 from proxy.http.dispatch import Handler
@@ -11,6 +13,7 @@ from proxy.observe.audit import NOBODY, Denials
 from proxy.routes.request import Request
 
 AUTHORIZATION = b"authorization"
+GRACE_S = 30.0  # for requests that were under way
 
 
 class GuardedEndpoint:
@@ -84,18 +87,44 @@ class BodyRight:
 
 
 class CutOff:
-    """An endpoint whose answers may last: they are broken off when their caller is not let in any more."""
+    """An endpoint whose answers may last: they are broken off `grace_s` after their caller is not let in any more.
 
-    def __init__(self, inner: Handler) -> None:
+    What was asked before is answered; only what goes on and on, such as a stream of the old service's, comes to that.
+    """
+
+    def __init__(self, inner: Handler, grace_s: float = GRACE_S) -> None:
         self._inner = inner
+        self._grace_s = grace_s
 
     async def __call__(self, exchange: Exchange) -> None:
-        with Interrupt(exchange, End()) as interrupt:
+        ended = End()
+        with Interrupt(exchange, ended) as interrupt, self._watching(exchange, ended):
             await self._inner(exchange)
         if interrupt.reason is not None:
             if not exchange.status:
                 exchange.still_admitted()
             exchange.connection.abort()
+
+    @contextmanager
+    def _watching(self, exchange: Exchange, ended: End) -> Iterator[None]:
+        """Set `ended` a while after the caller's standing has, or its time."""
+        admission, later = exchange.admission, asyncio.get_running_loop().call_later
+        assert admission is not None, "it stands behind a door"
+        timers: list[asyncio.TimerHandle] = []
+
+        def revoked(_: object) -> None:
+            timers.append(later(self._grace_s, ended.set_result, "revoked"))
+
+        left_s = admission.left_s()
+        if left_s is not None:
+            timers.append(later(left_s + self._grace_s, ended.set_result, "expired"))
+        admission.standing.add_done_callback(revoked)
+        try:
+            yield
+        finally:
+            admission.standing.remove_done_callback(revoked)
+            for timer in timers:
+                timer.cancel()
 
 
 class Stripped:

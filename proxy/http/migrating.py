@@ -176,7 +176,7 @@ class MigratingEndpoint:
     # ---- what comes in
 
     def _attempt(self, exchange: Exchange, taken: Taken) -> Attempt:
-        request = Request(exchange.path, exchange.query_string, exchange.headers, taken.body)
+        request = Request(exchange.path, exchange.query_string, exchange.headers, taken.body, exchange.principal)
         try:
             if not taken.fits:
                 raise too_large(self.max_body_bytes)

@@ -111,7 +111,7 @@ class Upload:
         await self._send()
         self._exchange.still_admitted()
         if not (self._count and self._route.drain.done()):
-            with Interrupt(self._exchange, self._route.drain):
+            with Interrupt(self._exchange, self._route.drain, admission=self._exchange.admission):
                 return await self._exchange.piece()
         self._exchange.still_admitted()
         raise Draining("The bridge is shutting down: from here on nothing was written. Send the rest again.")

@@ -53,7 +53,7 @@ class Upkeep:
     def interrupt(self, exchange: Exchange) -> Interrupt:
         """Around all that a stream waits for; its lifetime begins now."""
         jitter = uniform(1 - JITTER, 1 + JITTER)
-        return Interrupt(exchange, self.end, self.lifetime_s and self.lifetime_s * jitter)
+        return Interrupt(exchange, self.end, self.lifetime_s and self.lifetime_s * jitter, exchange.admission)
 
     async def finish(self, exchange: Exchange, media: str, reason: str) -> None:
         """Say why, and end the answer. A client that does not read is not waited for: its connection is cut."""

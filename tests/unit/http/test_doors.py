@@ -14,10 +14,13 @@ from proxy.config.model import Config
 from proxy.errors import CredentialsRefused, IssuerAway, Overloaded, RightMissing, TokenExpired, Unauthenticated
 from proxy.http.doors import Doors
 from proxy.http.entrance import WAITING, Entrance, certificate_name
-from proxy.http.exchange import Exchange
+from proxy.http.exchange import End, Exchange
+from proxy.http.guarded import CutOff
+from proxy.http.standing import Standing
 from proxy.observe.audit import Denials
+from proxy.principal import Principal
 from tests.issuer import SigningKey
-from tests.load.callers import Keys, exchange, measure
+from tests.load.callers import Keys, Shown, exchange, measure
 
 URL = "https://id.example"
 KEY = SigningKey("a")
@@ -204,3 +207,46 @@ async def test_the_cost_of_a_door_can_be_measured() -> None:
     found = await measure(requests=20)
     assert found.keys() >= {"open", "key", "token, remembered"}
     assert all(us >= 0 for us in found.values())
+
+
+# ---- answers of the old service that last
+
+
+class Cut(Shown):
+    """A connection that can be cut."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_cut = False
+        self._gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def gone(self) -> asyncio.Future[None]:
+        return self._gone
+
+    def abort(self) -> None:
+        self.is_cut = True
+
+
+async def passed_on(admission: Standing, lasts_s: float, grace_s: float) -> Cut:
+    """The connection, after an answer from upstream that lasts so long."""
+    one, connection = exchange({}), Cut()
+    one.connection, one.admission = connection, admission  # type: ignore[assignment]
+
+    async def answers(_: Exchange) -> None:
+        one.status = 200
+        await asyncio.sleep(lasts_s)
+
+    await CutOff(answers, grace_s)(one)
+    return connection
+
+
+@pytest.mark.parametrize(("lasts_s", "is_cut"), [(0.0, False), (30.0, True)])
+@pytest.mark.parametrize("how", ["expired", "revoked"])
+async def test_only_an_answer_that_goes_on_and_on_is_broken_off(how: str, lasts_s: float, is_cut: bool) -> None:
+    standing = End()
+    until_s = time.time() if how == "expired" else None
+    if how == "revoked":
+        standing.set_result("revoked")
+    admission = Standing(Principal("key", "a"), standing, "key:a", until_s)
+    async with asyncio.timeout(10):
+        assert (await passed_on(admission, lasts_s, grace_s=0.02)).is_cut is is_cut
