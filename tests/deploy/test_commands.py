@@ -6,9 +6,12 @@ from typing import Any
 
 import pytest
 import typer.main
+from starlette.routing import Match
 from typer.core import TyperGroup
 
+from proxy.admin.app import admin_app
 from proxy.cli.commands import app
+from tests.unit.admin.scripted import ScriptedOperations
 
 CHECKOUT = Path(__file__).parents[2]
 PAGES = [
@@ -63,3 +66,14 @@ def test_what_does_not_exist_is_noticed(words: str, said: str) -> None:
 
 def test_a_command_over_two_lines_of_a_page_is_one() -> None:
     assert "groups --partitions" in typed(CHECKOUT / "docs/runbook.md")
+
+
+def test_every_path_of_the_admin_side_that_the_runbook_names_exists() -> None:
+    admin = admin_app(ScriptedOperations())
+    runbook = (CHECKOUT / "docs/runbook.md").read_text()
+    named = set(re.findall(r"`(?:GET )?(/(?:admin/|healthz|readyz|metrics)[^\s`?]*)`", runbook))
+    assert len(named) >= 3
+    scopes = [{"type": "http", "method": "GET", "path": path, "root_path": "", "headers": []} for path in named]
+    assert [
+        scope["path"] for scope in scopes if not any(route.matches(scope)[0] is Match.FULL for route in admin.routes)
+    ] == []
