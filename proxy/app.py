@@ -9,6 +9,8 @@
 | any, on a route with an upstream | `http/passthrough` | | `upstream/service` |
 | the same, on its way to Kafka | `http/migrating` | `migrate/standing`, `migrate/shadow`, `produce/submitter` | both |
 | a replay to the upstream | `admin/replays` | `replays`, `migrate/replay` | `kafka/tail`, `upstream/service` |
+
+| how ready it is for that | `admin/migration_report` | `migrate/report`, `migrate/account` | |
 | a change of its stage | `admin/migrations` | `steering`, `migrate/changing`, `migrate/control` | `kafka/internal` |
 | an operator's | `admin/app` | `Bridge`, `status` | `kafka/topics` |
 | the same, about a group | `admin/groups` | `groups`, `consume/groups/control`, `consume/dead/graves` | `kafka/marks` |
@@ -50,6 +52,7 @@ from proxy.kafka.partitioner import HASHES
 from proxy.kafka.producer import Producer
 from proxy.kafka.tail import Tail
 from proxy.kafka.topics import Topics
+from proxy.migrate.route import RouteOnItsWay
 from proxy.migrations import Migrations
 from proxy.observe import logs
 from proxy.observe.access import Accesses
@@ -242,6 +245,9 @@ class Bridge:
 
     def replays(self) -> Replays:
         return self._replays
+
+    def way(self, route: str) -> RouteOnItsWay:
+        return self._migrations.of(route)
 
     def migrations(self) -> Steering:
         return self._steering

@@ -25,6 +25,7 @@ from proxy.migrate.compare import Comparer
 from proxy.migrate.control import Control, Terms
 from proxy.migrate.controllog import TopicLog
 from proxy.migrate.divergence import Divergences
+from proxy.migrate.refusals import NoMigration
 from proxy.migrate.route import RouteOnItsWay
 from proxy.migrate.shadow import Shadow
 from proxy.migrate.stages import Setting
@@ -98,7 +99,9 @@ class Migrations:
             self._keep(self._make_divergences())
 
     def of(self, route: str) -> RouteOnItsWay:
-        """Of a route of the file that has `migrate`."""
+        """Of a route that has `migrate`, or had when it was last followed. Raises NoMigration."""
+        if route not in self._routes:
+            raise NoMigration(f"No route named {route!r} has `migrate`.")
         return self._routes[route]
 
     def __iter__(self) -> Iterator[RouteOnItsWay]:

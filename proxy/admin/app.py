@@ -19,6 +19,7 @@ from proxy.admin.groups import group_routes
 from proxy.admin.guard import Guard
 from proxy.admin.index import CONTENT_SECURITY_POLICY, index_page
 from proxy.admin.loglevel import log_level_route
+from proxy.admin.migration_report import report_routes
 from proxy.admin.migrations import migration_routes
 from proxy.admin.openapi import openapi
 from proxy.admin.operations import Operations
@@ -45,6 +46,7 @@ def admin_app(operations: Operations, *, is_private: bool = False) -> Starlette:
             *group_routes(operations),
             *migration_routes(operations),
             *replay_routes(operations),
+            *report_routes(operations),
             Route("/admin/reload", endpoints.reload, methods=["POST"]),
             log_level_route(operations),
         ],

@@ -29,6 +29,8 @@ _OF_MIGRATIONS = (
         "POST …/set",
         "put it at <code>?stage=</code>legacy, shadow, dual, kafka; <code>&amp;rollout=25%25&amp;why=&amp;who=</code>",
     ),
+    ("GET …/report", "how ready it is: shares, the shadow's success, violations, latencies, compared answers, callers"),
+    ("GET …/losses", "what its shadow lost, the newest first"),
 )
 
 _OF_GROUPS = (  # below /admin/groups/{group}

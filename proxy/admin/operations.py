@@ -12,6 +12,7 @@ from proxy.consume.dead.graves import Replay
 from proxy.consume.groups.control import Moved
 from proxy.consume.groups.whence import Whence
 from proxy.migrate.changing import Wish
+from proxy.migrate.route import RouteOnItsWay
 from proxy.observe.metrics import Snapshot
 from proxy.record import Partition
 
@@ -210,6 +211,10 @@ class Operations(Protocol):
 
     def migrations(self) -> MigrationControl: ...
     def replays(self) -> ReplayControl: ...
+
+    def way(self, route: str) -> RouteOnItsWay:
+        """A route on its way, as this process knows it. Raises NoMigration."""
+        ...
 
     def snapshot(self) -> Snapshot:
         """All metrics (`Metrics.snapshot`)."""

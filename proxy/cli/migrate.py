@@ -79,3 +79,32 @@ def history(
     from proxy.cli.remote_migrate import show_history
 
     raise typer.Exit(show_history(admin, route, as_json=as_json))
+
+
+@app.command(epilog=EXIT_CODES)
+def report(
+    route: RouteName,
+    admin: AdminUrl = DEFAULT_ADMIN,
+    token: Token = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show how ready a route is for its next stage.
+
+    Requests by stage, the shadow's success, violations, divergences, latencies, answers compared, and who still calls.
+    """
+    from proxy.cli.remote_report import show_report
+
+    raise typer.Exit(show_report(admin, route, as_json=as_json))
+
+
+@app.command(epilog=EXIT_CODES)
+def losses(
+    route: RouteName,
+    admin: AdminUrl = DEFAULT_ADMIN,
+    token: Token = None,
+    as_json: AsJson = False,
+) -> None:
+    """List what a route's shadow lost, the newest first."""
+    from proxy.cli.remote_report import show_losses
+
+    raise typer.Exit(show_losses(admin, route, as_json=as_json))

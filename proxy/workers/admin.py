@@ -24,6 +24,7 @@ from proxy.errors import ProxyError
 from proxy.observe.exposition import render
 from proxy.observe.metrics import Snapshot
 from proxy.workers.forward import Answer, ask
+from proxy.workers.reports import report_routes
 
 FORWARD_WITHIN_S = 5.0
 CHANGE_WITHIN_S = 20.0  # of a stage: all replicas take part in it
@@ -68,6 +69,7 @@ def admin_app(fleet: Fleet) -> Starlette:
             Route("/metrics", endpoints.metrics),
             Route("/admin/routes", endpoints.routes),
             Route("/admin/migration", endpoints.migrations),
+            *report_routes(fleet),
             Route("/admin/reload", endpoints.reload, methods=["POST"]),
             log_level_route(fleet),
             Route("/{path:path}", endpoints.forward, methods=METHODS),

@@ -14,6 +14,7 @@ from proxy.consume.groups.whence import Whence
 from proxy.errors import ProxyError
 from proxy.migrate.changing import Wish
 from proxy.migrate.refusals import NoMigration
+from proxy.migrate.route import RouteOnItsWay
 from proxy.observe.metrics import Metrics, Snapshot
 from proxy.record import Partition
 
@@ -42,6 +43,7 @@ class ScriptedOperations:
     controls: "dict[str, ScriptedGroup]" = field(default_factory=lambda: {"shops": ScriptedGroup()})
     control: "ScriptedMigrations" = field(default_factory=lambda: ScriptedMigrations())
     replaying: "ScriptedReplays" = field(default_factory=lambda: ScriptedReplays())
+    ways: dict[str, RouteOnItsWay] = field(default_factory=dict)
     metrics: Metrics = field(default_factory=Metrics)
     next_reload: Sequence[str] | ConfigMistakes = ()
     reloads: int = 0
@@ -68,6 +70,11 @@ class ScriptedOperations:
         if name not in self.controls:
             raise NoGroup(f"No route reads for a group {name!r}; the groups are: {', '.join(self.controls)}.")
         return self.controls[name]
+
+    def way(self, route: str) -> RouteOnItsWay:
+        if route not in self.ways:
+            raise NoMigration(f"No route named {route!r} has `migrate`.")
+        return self.ways[route]
 
     def migrations(self) -> "ScriptedMigrations":
         return self.control

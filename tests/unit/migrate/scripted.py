@@ -6,6 +6,12 @@ from collections.abc import Callable, Sequence
 
 from proxy.clock import Deadline
 from proxy.errors import KafkaAway, ProxyError
+from proxy.migrate.account import Account
+from proxy.migrate.redaction import Redaction
+from proxy.migrate.route import RouteOnItsWay
+from proxy.migrate.shadow import Shadow
+from proxy.migrate.stages import Setting
+from proxy.migrate.standing import Standing
 from proxy.record import Receipt, Record
 
 
@@ -39,3 +45,10 @@ class ScriptedSubmitter:
             return self.says.popleft()()
         self.log.append(record)
         return Receipt(record.topic, 0, len(self.log) - 1, 1)
+
+
+def way(name: str = "orders") -> RouteOnItsWay:
+    """A route at shadow that nothing has happened to."""
+    account = Account(name, Redaction(None), wall_ms=lambda: 1_795_000_000_000)
+    shadow = Shadow(ScriptedSubmitter(), bound=9, bound_bytes=99, patience_s=1, on_lost=account.lost)
+    return RouteOnItsWay(name, Standing(name, Setting("shadow")), shadow, account)
