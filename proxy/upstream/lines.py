@@ -69,12 +69,13 @@ def _said_something(transport: asyncio.Transport | None) -> bool:
 
     Else a POST would be sent into an end that is here already, and could not be repeated. TLS talks on its own account.
     """
-    if transport is None:
+    socket = transport.get_extra_info("socket") if transport is not None else None
+    if transport is None or socket is None or socket.fileno() < 0:
         return True
     if transport.get_extra_info("sslcontext") is not None:
         return False
     arrived = select.poll()
-    arrived.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
+    arrived.register(socket.fileno(), select.POLLIN)
     return bool(arrived.poll(0))
 
 

@@ -127,6 +127,19 @@ async def test_events_pass_live_and_their_head_before_them() -> None:
         writer.close()
 
 
+async def test_an_upstream_that_closes_its_sending_side_alone_has_answered() -> None:
+    async def half_closes(line: Line) -> None:
+        await line.head()
+        await line.write(OK + b"\r\nhalf open")
+        line.writer.write_eof()
+        await line.gone()
+
+    async with bridged(half_closes) as both:
+        direct, through = await both.direct(get()), await both.through(get())
+    assert through.essence == direct.essence
+    assert through.is_whole
+
+
 async def test_events_end_cleanly_when_the_bridge_drains_and_a_download_goes_on() -> None:
     go_on = asyncio.Event()
 

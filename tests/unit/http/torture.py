@@ -73,7 +73,7 @@ class Line:
     def reset(self) -> None:
         """End it with RST."""
         its_socket = self.writer.get_extra_info("socket")
-        if its_socket.fileno() >= 0:
+        if its_socket is not None and its_socket.fileno() >= 0:
             its_socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.writer.transport.abort()
 
