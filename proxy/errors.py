@@ -92,6 +92,12 @@ class TokenExpired(Unauthenticated):
     code, title = "token_expired", "The token has expired"
 
 
+class AmbiguousPath(Malformed):
+    """Two readers would take it for two paths, and one of them for what it may not reach."""
+
+    code, title = "ambiguous_path", "The path can be read in two ways"
+
+
 class NoRoute(ProxyError):
     status, code, title = 404, "no_route", "No route has this path"
 

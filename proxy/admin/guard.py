@@ -8,6 +8,15 @@ from proxy.errors import ProxyError, TooLarge
 
 BODY_LIMIT_BYTES = 1_024  # no endpoint reads a body; some clients send an empty or tiny one with a POST
 
+HEADERS = {  # of every answer; a page that has a style says so in a policy of its own
+    "cache-control": "no-store",
+    "x-content-type-options": "nosniff",
+    "content-security-policy": "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "x-frame-options": "DENY",
+    "referrer-policy": "no-referrer",
+    "cross-origin-resource-policy": "same-origin",
+}
+
 
 class Guard:
     """Refuses bodies and requests of other sites' pages; keeps answers out of caches, frames and guesses."""
@@ -23,8 +32,8 @@ class Guard:
         async def send_guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                headers["cache-control"] = "no-store"
-                headers["x-content-type-options"] = "nosniff"
+                for name, value in HEADERS.items():
+                    headers.setdefault(name, value)
             await send(message)
 
         refusal = _refusal(scope["method"], Headers(scope=scope))

@@ -13,7 +13,8 @@ from proxy.config.pattern import Pattern
 from proxy.config.rate import parse_rate
 from proxy.config.share import parse_share
 
-_SERVERS_OWN = ("connection", "content-length", "date", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade")
+_HOP_BY_HOP = ("connection", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade", "proxy-authenticate")
+_SERVERS_OWN = (*_HOP_BY_HOP, "proxy-authorization", "proxy-connection", "content-length", "date")
 _EVENTS_TAKEN = ("message", "open", "error", "gap", "end")  # by browsers, and by us
 
 

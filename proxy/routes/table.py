@@ -9,21 +9,33 @@ The rules:
 - Segments are compared and handed on percent-decoded, and split before: `%2F` never ends a segment.
 - What cannot be a path is on no route: bad percent-encoding, bytes that are no UTF-8, an empty segment (but the
   last: `/a/` is another path than `/a`), `.` and `..` in any spelling. Nothing is tidied up before matching.
+- What two readers would take for two paths is refused: dots and empty segments, and a `%2F`, `%5C` or backslash that,
+  read as a slash, would lead to another route at least as literal. So nothing passes the rights of the route that it
+  is for, to an upstream that reads it so.
 """
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 from urllib.parse import quote, unquote_to_bytes
 
 from proxy.config.pattern import ANY_METHOD, One, Pattern, Rest, parse_path
-from proxy.errors import MethodNotAllowed, NoRoute
+from proxy.errors import AmbiguousPath, MethodNotAllowed, NoRoute
 
 T = TypeVar("T")
 
+_SLASH = re.compile(rb"%2f|%5c|\\", re.IGNORECASE)
+_TIDY = (
+    "The path can be read in two ways: write it without dot segments, double slashes and backslashes, and encode no "
+    "slash that separates."
+)
 _HEX = frozenset(b"0123456789abcdefABCDEF")
 _DOTS = frozenset((".", ".."))
 _NO_VALUE = _DOTS | {""}  # of an `{x}`, nor inside a `{rest...}`
+
+
+_Entry = tuple[T, tuple[str, ...], int]  # its parameters' names, and how many of its segments are literal
 
 
 class Collision(ValueError):
@@ -34,14 +46,14 @@ class Collision(ValueError):
 class _Leaf(Generic[T]):
     """Where paths end: for each method what is there, and how its parameters are named."""
 
-    methods: dict[str, tuple[T, tuple[str, ...]]] = field(default_factory=dict)
+    methods: "dict[str, _Entry[T]]" = field(default_factory=dict)
 
     def add(self, pattern: Pattern, entry: T) -> None:
         if pattern.method in self.methods:
             raise Collision(f"{pattern} takes the same requests as another route")
-        self.methods[pattern.method] = (entry, pattern.names)
+        self.methods[pattern.method] = (entry, pattern.names, len(pattern.segments) - len(pattern.names))
 
-    def get(self, method: str) -> tuple[T, tuple[str, ...]] | None:
+    def get(self, method: str) -> _Entry[T] | None:
         return self.methods.get(method) or self.methods.get(ANY_METHOD)
 
 
@@ -107,16 +119,36 @@ class RouteTable(Generic[T]):
         segments = _segments(raw_path)
         found = _find(self._root, segments, 1, method, allowed) if segments else None
         if found is not None:
-            (entry, names), values = found
+            (entry, names, literals), values = found
+            if b"%" in raw_path or b"\\" in raw_path:
+                self._check_reading(entry, literals, method, raw_path)
             return entry, dict(zip(names, reversed(values), strict=True))
+        if segments and _is_ambiguous(segments):
+            raise AmbiguousPath(_TIDY)
         if allowed:
             raise _not_allowed(method, allowed)
         raise NoRoute("No route of this bridge has this path. Check its spelling, slashes included.")
 
+    def _check_reading(self, entry: T, literals: int, method: str, raw_path: bytes) -> None:
+        """Raises AmbiguousPath if the path would be another route's were its encoded slashes read as slashes."""
+        other = _SLASH.sub(b"/", raw_path)
+        segments = _segments(other) if other != raw_path else None
+        if segments is None:
+            return
+        found = _find(self._root, segments, 1, method, set())
+        leads_elsewhere = found is not None and found[0][0] is not entry and found[0][2] >= literals
+        if leads_elsewhere or _is_ambiguous(segments):
+            raise AmbiguousPath(_TIDY)
+
+
+def _is_ambiguous(segments: Sequence[str]) -> bool:
+    """True if some would tidy this path up, into another one."""
+    return not _DOTS.isdisjoint(segments) or "" in segments[1:-1]
+
 
 def _find(
     node: _Node[T], segments: Sequence[str], at: int, method: str, allowed: set[str]
-) -> tuple[tuple[T, tuple[str, ...]], list[str]] | None:
+) -> tuple[_Entry[T], list[str]] | None:
     """The most literal leaf that the segments from `at` on lead to and that has the method.
 
     With it the parameters' values, last first. Methods of leaves that were passed over are put into `allowed`.
@@ -142,7 +174,7 @@ def _find(
 
 def _take(
     leaf: _Leaf[T] | None, values: list[str], method: str, allowed: set[str]
-) -> tuple[tuple[T, tuple[str, ...]], list[str]] | None:
+) -> tuple[_Entry[T], list[str]] | None:
     found = leaf.get(method) if leaf is not None else None
     if found is not None:
         return found, values

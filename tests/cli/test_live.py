@@ -24,7 +24,7 @@ async def test_a_topic_that_is_there_passes_and_shows_its_sample(kafka: Kafka, t
     code, out, err = await check(tmp_path, kafka, topic)
     assert (code, err) == (0, "")
     assert re.search(rf"^ok +{topic} +partitions 2, replicas 1, min.insync.replicas 1$", out, re.MULTILINE)
-    assert re.search(rf"^topic {topic} +DESCRIBE, DESCRIBE_CONFIGS, WRITE$", out, re.MULTILINE)
+    assert re.search(rf"^topic {topic} +DESCRIBE, DESCRIBE_CONFIGS, WRITE +allowed$", out, re.MULTILINE)
     assert f"POST /{topic} (post-{topic}), a sample\n  body       sample\n" in out
     assert await kafka.consume_all(topic) == []
 

@@ -310,3 +310,7 @@ async def test_the_front_pages_policy_allows_its_own_style_and_nothing_else(admi
 async def test_every_answer_stays_out_of_caches_and_guesses(admin: httpx.AsyncClient, path: str) -> None:
     headers = (await admin.get(path)).headers
     assert (headers["cache-control"], headers["x-content-type-options"]) == ("no-store", "nosniff")
+    assert headers["content-security-policy"].startswith("default-src 'none'")
+    assert "frame-ancestors 'none'" in headers["content-security-policy"]
+    assert (headers["x-frame-options"], headers["referrer-policy"]) == ("DENY", "no-referrer")
+    assert headers["cross-origin-resource-policy"] == "same-origin"

@@ -126,6 +126,10 @@ def test_a_wrong_produce_is_told_with_what_would_be_right(tmp_path: Path, produc
     [
         ("status: 500", "status: is 500, must be at most 399"),
         ("headers: {a b: c}", "headers.a b: 'a b' is no HTTP header name"),
+        (
+            "headers: {Proxy-Authenticate: c}",
+            "headers.Proxy-Authenticate: Proxy-Authenticate is the server's own header",
+        ),
         ("headers: {Content-Length: c}", "headers.Content-Length: Content-Length is the server's own header"),
     ],
 )

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.config.pattern import ANY_METHOD, One, Pattern, Rest, parse_path
-from proxy.errors import MethodNotAllowed, NoRoute
+from proxy.errors import AmbiguousPath, MethodNotAllowed, NoRoute
 from proxy.routes.table import Collision, RouteTable
 
 
@@ -86,14 +86,33 @@ def test_a_get_route_does_not_answer_head() -> None:
 @pytest.mark.parametrize(
     "path",
     [
-        b"", b"a", b"*", b"http://host/a", b"/nothing", b"/a/", b"/a//b", b"//a", b"/./a", b"/a/..", b"/a/%2e%2E/b",
-        b"/x/%2E", b"/x/.", b"/x/", b"/x/%", b"/x/%4", b"/x/%zz", b"/x/%ff", b"/x/\xff", b"/r/a//b",
-        b"/r/../a", b"/r/..",
+        b"", b"a", b"*", b"http://host/a", b"/nothing", b"/a/",
+        b"/x/", b"/x/%", b"/x/%4", b"/x/%zz", b"/x/%ff", b"/x/\xff",
     ],
 )  # fmt: skip
 def test_what_is_no_path_of_a_route_is_404(path: bytes) -> None:
     with pytest.raises(NoRoute):
         table("GET /a", "GET /a/b", "GET /x/{y}", "GET /r/{rest...}").match("GET", path)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        b"/a//b", b"//a", b"/./a", b"/a/..", b"/a/%2e%2E/b", b"/x/%2E", b"/x/.", b"/r/a//b", b"/r/../a", b"/r/..",
+        b"/r/..%2fa", b"/r/%2E%2e%5Ca", b"/r/a%2F%2Fb", b"/r/..\\a",  # to who reads them as slashes
+        b"/a%2fb", b"/x%2Fy", b"/A/../x%2fy", b"/r%5cb",  # which other routes are for
+    ],
+)  # fmt: skip
+def test_a_path_that_others_would_read_as_another_is_refused(path: bytes) -> None:
+    routes = table("GET /a", "GET /a/b", "GET /x/{y}", "GET /r/{rest...}", "GET /{all...}")
+    with pytest.raises(AmbiguousPath):
+        routes.match("GET", path)
+
+
+@pytest.mark.parametrize("path", [b"/r/a%2Fb", b"/x/a%2Fb", b"/r/a%5Cb", b"/r/%2e%2e%2e", b"/r/..a", b"/r/%252e%252e"])
+def test_an_encoded_slash_that_leads_nowhere_else_is_a_letter_of_its_segment(path: bytes) -> None:
+    routes = table("GET /x/{y}", "GET /r/{rest...}")
+    assert routes.match("GET", path)[0] == ("GET /x/{y}" if path.startswith(b"/x") else "GET /r/{rest...}")
 
 
 @pytest.mark.parametrize(
@@ -179,12 +198,12 @@ def test_the_table_finds_what_trying_every_route_would_find(
         best = min(taking, key=lambda route: (literalness(route), route.method == ANY_METHOD))
         assert built.match(method, raw_path.encode()) == (best, fits(best, segments))
     else:
-        with pytest.raises(MethodNotAllowed if fitting else NoRoute):
+        with pytest.raises((MethodNotAllowed if fitting else NoRoute, AmbiguousPath)):
             built.match(method, raw_path.encode())
 
 
 @given(st.binary(max_size=40), st.text(max_size=5))
 def test_any_bytes_for_a_path_match_or_are_refused(path: bytes, method: str) -> None:
     routes = table("GET /a", "POST /a/{x}", "PUT /r/{rest...}")
-    with suppress(NoRoute, MethodNotAllowed):
+    with suppress(NoRoute, MethodNotAllowed, AmbiguousPath):
         assert routes.match(method, b"/r/" + path)[0] == "PUT /r/{rest...}"
