@@ -7,6 +7,7 @@ route is shown.
 """
 
 from proxy import __version__
+from proxy.admin.openapi_callers import for_callers, security_schemes
 from proxy.admin.openapi_components import COMPONENTS, Json
 from proxy.admin.openapi_operations import ack_operation, operation
 from proxy.admin.openapi_schemas import body_schemas
@@ -22,9 +23,9 @@ def openapi(config: Config) -> Json:
     for route in sorted(config.routes, key=_narrow_first):
         pattern = route.pattern
         for method in _METHODS if pattern.method == ANY_METHOD else (pattern.method.lower(),):
-            paths.add(pattern.segments, method, operation(route, method))
+            paths.add(pattern.segments, method, for_callers(operation(route, method), route, config))
         if route.ack_path:
-            paths.add(parse_path(route.ack_path), "post", ack_operation(route))
+            paths.add(parse_path(route.ack_path), "post", for_callers(ack_operation(route), route, config))
     return {
         "openapi": "3.1.0",
         "jsonSchemaDialect": "https://json-schema.org/draft/2020-12/schema",
@@ -35,7 +36,9 @@ def openapi(config: Config) -> Json:
         },
         "servers": [{"url": f"http://{config.server.host}:{config.server.port}"}],
         "paths": paths.by_template,
-        "components": COMPONENTS | {"schemas": COMPONENTS["schemas"] | dict(body_schemas(config))},
+        "components": COMPONENTS
+        | {"schemas": COMPONENTS["schemas"] | dict(body_schemas(config))}
+        | security_schemes(config),
     }
 
 

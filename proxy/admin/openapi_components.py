@@ -185,7 +185,8 @@ _PARAMETERS: Json = {
 
 _PROBLEMS = {
     400: "The request cannot be read; nothing was written.",
-    403: "The lease or position is not this bridge's, or another route's.",
+    401: "The caller does not say who it is, or what it shows is not accepted; nothing was done.",
+    403: "The caller may not do this; or the lease or position is not this bridge's, or another route's.",
     406: "None of the accepted media types can be served.",
     409: "The lease has expired or moved: poll again.",
     410: "The position is no longer in the log, and the range lost is named; or the route is retired.",

@@ -99,6 +99,12 @@ class World:
             {**consume("GET /stores/{store}/changes", topic), "auth": right},
             {**consume("GET /stores/{store}/work", topic, group=group), "auth": right},
             {"route": "* /legacy/{store}/{rest...}", "upstream": "legacy", "auth": right},
+            {
+                **produce("POST /moving", topic, key="{body.store}", headers={"by": "{principal}"}),
+                "upstream": "legacy",
+                "migrate": {"stage": "shadow"},
+                "auth": BODY_RIGHT,
+            },
             {"route": "* /legacy-open/{rest...}", "upstream": "legacy", "auth": "none"},
             {**produce("POST /open", topic), "auth": "none"},
             {**produce("POST /any", topic), "auth": "any"},
@@ -113,7 +119,8 @@ class World:
         tls = {"certificate": str(server.certificate), "key": str(server.key)}
         tls |= {"client_ca": str(self.authority.pem), "client_auth": "optional"}
         admin = {"auth": {"keys": [{"name": "ops", "hash": key_hash(KEYS["ops"])}]}}
-        more = {"upstreams": {"legacy": {"url": self.legacy.url}}, "topics": {"create": True}}
+        internal = {"bootstrap_servers": self.kafka.bootstrap, "internal": {"prefix": f"_{MATERIAL['topic']}"}}
+        more = {"kafka": internal, "upstreams": {"legacy": {"url": self.legacy.url}}, "topics": {"create": True}}
         return config(self.kafka, *routes, auth=auth, server={"tls": tls}, admin=admin, **more)
 
     async def reload(self, **changed: Any) -> None:
@@ -259,35 +266,34 @@ def _encoded(data: bytes) -> str:
 # ---- what is asked
 
 
+ONE = b'{"store": "7"}'
+POSTS = {
+    "produce": ("/stores/7/stock", ONE),
+    "body": ("/stock", ONE),
+    "batch": ("/batch", b"[%b,%b]" % (ONE, ONE)),
+    "moving": ("/moving", ONE),
+    "ack": ("/stores/7/work/ack", b'{"lease": "x", "accept": "all"}'),
+}
+GETS = {"poll": "/stores/7/work?wait=0", "feed": "/stores/7/changes?wait=0", "passthrough": "/legacy/7/stock"}
+
+
 async def ask(client: httpx.AsyncClient, kind: str, headers: Mapping[str, str]) -> tuple[int, str]:
     """Status and code of one request of that kind, for store 7. Of a stream only the head is read."""
-    one = b'{"store": "7"}'
-    json_type = {"content-type": "application/json"}
-    match kind:
-        case "produce":
-            answer = await client.post("/stores/7/stock", content=one, headers=headers)
-        case "body":
-            answer = await client.post("/stock", content=one, headers={**json_type, **headers})
-        case "batch":
-            answer = await client.post("/batch", content=b"[%b,%b]" % (one, one), headers={**json_type, **headers})
-            if answer.status_code == 207:  # each record has its own answer
-                items = answer.json()["items"]
-                assert len({item["status"] for item in items}) == 1
-                return items[0]["status"], items[0].get("code", "")
-        case "poll":
-            answer = await client.get("/stores/7/work?wait=0", headers=headers)
-        case "feed":
-            answer = await client.get("/stores/7/changes?wait=0", headers=headers)
-        case "passthrough":
-            answer = await client.get("/legacy/7/stock", headers=headers)
-        case "ack":
-            answer = await client.post("/stores/7/work/ack", json={"lease": "x", "accept": "all"}, headers=headers)
-        case _:
-            accept = {"accept": "text/event-stream"}
-            async with client.stream("GET", "/stores/7/changes", headers={**accept, **headers}) as answer:
-                if answer.status_code != 200:
-                    await answer.aread()
-                return answer.status_code, _code(answer)
+    if kind == "stream":
+        accept = {"accept": "text/event-stream"}
+        async with client.stream("GET", "/stores/7/changes", headers={**accept, **headers}) as stream:
+            if stream.status_code != 200:
+                await stream.aread()
+            return stream.status_code, _code(stream)
+    if kind in GETS:
+        answer = await client.get(GETS[kind], headers=headers)
+        return answer.status_code, _code(answer)
+    path, body = POSTS[kind]
+    answer = await client.post(path, content=body, headers={"content-type": "application/json", **headers})
+    if answer.status_code == 207:  # each record has its own answer
+        items = answer.json()["items"]
+        assert len({item["status"] for item in items}) == 1
+        return items[0]["status"], items[0].get("code", "")
     return answer.status_code, _code(answer)
 
 
@@ -298,7 +304,7 @@ def _code(answer: httpx.Response) -> str:
     return str(answer.json()["code"]) if is_problem else ""
 
 
-@pytest.mark.parametrize("kind", ["produce", "body", "batch", "poll", "feed", "stream", "ack", "passthrough"])
+@pytest.mark.parametrize("kind", ["produce", "body", "batch", "poll", "feed", "stream", "ack", "passthrough", "moving"])
 @pytest.mark.parametrize("scheme", ["key", "basic", "jwt", "certificate"])
 async def test_a_route_lets_in_who_may_and_nobody_else(world: World, scheme: str, kind: str) -> None:
     written = (201, "")

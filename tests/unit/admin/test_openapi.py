@@ -9,6 +9,7 @@ import schemathesis
 from jsonschema_rs import Draft202012Validator
 
 from proxy.admin.openapi import openapi
+from proxy.config.callers import Auth
 from proxy.config.model import SchemaFile
 from proxy.errors import FieldMissing
 from proxy.http.items import item
@@ -237,3 +238,39 @@ def test_a_retired_route_says_so() -> None:
 def test_where_nothing_is_leased_there_is_nothing_to_acknowledge(consume: Json) -> None:
     made = document({"route": "GET /feed", "consume": {"topics": ["orders"], **consume}})
     assert list(made["paths"]) == ["/feed"]
+
+
+# ---- callers
+
+
+def test_routes_that_ask_for_callers_say_how_they_may_show_who_they_are() -> None:
+    hashed = "sha256:" + "0" * 64
+    auth = {
+        "keys": [{"name": "a", "hash": hashed}],
+        "basic": [{"name": "b", "hash": hashed}],
+        "jwt": [{"issuer": "https://id.example", "audience": "x"}],
+    }
+    routes = [
+        {"route": "POST /any", "produce": PRODUCE, "auth": "any"},
+        {
+            "route": "GET /some",
+            "consume": {"topics": ["a"], "group": "g"},
+            "auth": {"schemes": ["jwt"], "scopes": ["x"]},
+        },
+        {"route": "POST /none", "produce": PRODUCE, "auth": "none"},
+    ]
+    asked = config(*routes).model_copy(update={"auth": Auth.model_validate(auth)})
+    made = openapi(asked)
+    schemathesis.openapi.from_dict(made).validate()
+    assert made["components"]["securitySchemes"]["key"] == {"type": "apiKey", "in": "header", "name": "X-Api-Key"}
+    assert made["paths"]["/any"]["post"]["security"] == [{"key": []}, {"basic": []}, {"jwt": []}]
+    for path, method in (("/some", "get"), ("/some/ack", "post")):
+        described = made["paths"][path][method]
+        assert described["security"] == [{"jwt": []}]
+        assert {"401", "403"} <= described["responses"].keys()
+    assert "security" not in made["paths"]["/none"]["post"]
+    assert "401" not in made["paths"]["/none"]["post"]["responses"]
+
+
+def test_without_auth_nothing_is_said_of_callers() -> None:
+    assert "securitySchemes" not in document()["components"]
