@@ -32,7 +32,7 @@ def refusal(name: str, *settings: str) -> str:
         ("monitoring", ["networkPolicy.adminFrom=null"], "name Prometheus's namespace there"),
         ("minimal", ["config.secret[0]=in so many words"], "has the text of a secret (secret)"),
         ("minimal", ["config.peer.secret=in so many words"], "has the text of a secret (peer.secret)"),
-        ("secured", ["config.kafka.security.password=swordfish"], "a secret (kafka.security.password)"),
+        ("secured", ["config.kafka.security.password=sword$fish"], "a secret (kafka.security.password)"),
         ("secured", ["secrets.files=false"], "config names /run/secrets/stepbridge/"),
         (
             "secured",
