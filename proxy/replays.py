@@ -98,8 +98,8 @@ class Replays:
     # ---- seams.Figures
 
     def shadowed(self, route: str) -> tuple[int, int]:
-        found = self._routes.get(route)
-        return self._accounts.of(found).violations_share() if found else (0, 0)
+        account = self._accounts.named(route)
+        return account.violations_share() if account else (0, 0)
 
     async def missed(self, route: str, deadline: Deadline, *, finish: bool) -> Missed:
         return await missed(self._log(route), self._book(route), deadline, finish=finish)

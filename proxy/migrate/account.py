@@ -177,6 +177,10 @@ class Accounts:
     def __iter__(self) -> Iterator[Account]:
         return iter(self._accounts.values())
 
+    def named(self, route: str) -> Account | None:
+        """None: no such route has migrated here."""
+        return self._accounts.get(route)
+
     def of(self, route: Route) -> Account:
         """Always the same object for one name, going by what this `route` says of redaction and schema."""
         migrate, produce = route.migrate, route.produce
