@@ -109,10 +109,12 @@ class Reader:
             time.sleep(0.05)
 
     def _is_ready(self) -> bool:
+        """It serves, and has reached Kafka."""
         try:
-            return httpx.get(f"{self._environ['STEPBRIDGE_ADMIN']}/readyz").status_code == 200
+            serves = httpx.get(f"{self._environ['STEPBRIDGE_ADMIN']}/readyz").status_code == 200
         except httpx.HTTPError:
             return False
+        return serves and all(f'"event":"{event}"' in self.log for event in ("kafka_reached", "producer_started"))
 
     @property
     def log(self) -> str:
