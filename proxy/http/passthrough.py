@@ -8,7 +8,8 @@ one connection only is left out in both directions (RFC 9110, 7.6.1).
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from proxy.errors import NotPassedOn
@@ -19,6 +20,7 @@ from proxy.seams import Upstream, UpstreamAnswer, UpstreamRequest
 from proxy.upstream.head import end_to_end
 
 VIA = b" stepbridge"  # our name among the recipients (RFC 9110, 7.6.3), after the protocol's version
+STALLS_S = 60.0  # a client that takes nothing of its answer for so long is gone
 NEVER = End()  # what no drain ends: a request that was taken is answered
 
 _REBUILT = frozenset((b"via", b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto", b"expect"))
@@ -97,11 +99,13 @@ async def pass_answer(
     answer: UpstreamAnswer,
     tee: Callable[[bytes], None] | None = None,
     drain: "asyncio.Future[None] | None" = None,
+    stalls_s: float = STALLS_S,
 ) -> None:
     """Hand the answer on to the client as it comes, and close it. `tee` is shown each piece of its body.
 
-    An endless one (Server-Sent Events) ends cleanly once `drain` is done: its client comes back, to another replica.
-    Raises what `answer.piece` raises, after the head has gone: the connection to the client is then broken off.
+    A client that takes nothing for `stalls_s` is cut off: it would hold a connection to the upstream for as long as it
+    likes. An endless answer (Server-Sent Events) ends cleanly once `drain` is done: its client comes back, to another
+    replica. Raises what `answer.piece` raises, after the head has gone: the client's connection is then broken off.
     """
     try:
         piece, is_whole = answer.ready()
@@ -110,15 +114,27 @@ async def pass_answer(
         if is_whole:
             await exchange.relay(answer.status, answer.headers, piece)
             return
-        await exchange.begin_relay(answer.status, answer.headers, piece)
+        with _taken_within(exchange, stalls_s):
+            await exchange.begin_relay(answer.status, answer.headers, piece)
         with Interrupt(exchange, drain if drain is not None and _is_endless(answer.headers) else NEVER):
             while piece := await answer.piece():
                 if tee is not None:
                     tee(piece)
-                await exchange.write(piece)
+                with _taken_within(exchange, stalls_s):
+                    await exchange.write(piece)
         await exchange.end()
     finally:
         await answer.close()
+
+
+@contextmanager
+def _taken_within(exchange: Exchange, seconds: float) -> Iterator[None]:
+    """What is written in the block must leave our buffers in that time, or the client's connection ends."""
+    timer = asyncio.get_running_loop().call_later(seconds, exchange.connection.abort)
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def _is_endless(headers: Headers) -> bool:
@@ -156,6 +172,7 @@ class PassthroughEndpoint:
     metrics: RouteMetrics
     max_body_bytes: int | None
     drain: "asyncio.Future[None]"
+    stalls_s: float = STALLS_S
 
     async def __call__(self, exchange: Exchange) -> None:
         gate, metrics = self.gate, self.metrics
@@ -165,7 +182,8 @@ class PassthroughEndpoint:
         try:
             with Interrupt(exchange, NEVER):
                 request = upstream_request(exchange, limit_bytes=self.max_body_bytes)
-                await pass_answer(exchange, await self.upstream.send(request), drain=self.drain)
+                answer = await self.upstream.send(request)
+                await pass_answer(exchange, answer, drain=self.drain, stalls_s=self.stalls_s)
         finally:
             metrics.in_flight -= 1
             if gate is not None:

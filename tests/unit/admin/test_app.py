@@ -9,7 +9,15 @@ import httpx
 import pytest
 
 from proxy.admin.app import admin_app
-from proxy.admin.operations import Dependency, GroupState, MemberState, PartitionState, RouteState
+from proxy.admin.operations import (
+    AddressState,
+    Dependency,
+    GroupState,
+    MemberState,
+    PartitionState,
+    RouteState,
+    UpstreamState,
+)
 from proxy.config.mistake import ConfigMistakes, Mistake
 from tests.unit.admin.scripted import ScriptedOperations
 
@@ -314,3 +322,25 @@ async def test_every_answer_stays_out_of_caches_and_guesses(admin: httpx.AsyncCl
     assert "frame-ancestors 'none'" in headers["content-security-policy"]
     assert (headers["x-frame-options"], headers["referrer-policy"]) == ("DENY", "no-referrer")
     assert headers["cross-origin-resource-policy"] == "same-origin"
+
+
+async def test_upstreams_are_shown_address_by_address(admin: httpx.AsyncClient, operations: ScriptedOperations) -> None:
+    address = AddressState("http://old:1", False, True, "open", 5, 0, "Connection refused")
+    operations.upstream_states = [UpstreamState("old", 0, 0, [address])]
+    (shown,) = (await admin.get("/admin/upstreams")).json()["upstreams"]
+    assert shown == {
+        "name": "old",
+        "in_use": 0,
+        "waiting": 0,
+        "addresses": [
+            {
+                "url": "http://old:1",
+                "up": False,
+                "healthy": True,
+                "breaker": "open",
+                "failed_in_a_row": 5,
+                "in_use": 0,
+                "trouble": "Connection refused",
+            }
+        ],
+    }

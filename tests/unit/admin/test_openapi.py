@@ -158,6 +158,17 @@ def test_references_in_data_are_left_alone() -> None:
     assert moved == {"enum": [{"$ref": "#/$defs/x"}], "$ref": "#/components/schemas/route.o"}
 
 
+def test_of_a_route_that_passes_on_it_is_known_to_whom_and_that_it_will_go() -> None:
+    made = document(
+        {"route": "* /{rest...}", "name": "rest", "upstream": "old", "deprecation": {"since": "2026-11-22"}}
+    )
+    for method in ("get", "put", "delete"):
+        described = made["paths"]["/{rest}"][method]
+        assert described["summary"] == "Passed on to old as it comes."
+        assert described["deprecated"] is True
+        assert set(described["responses"]) == {"default", "431", "501", "502", "503", "504"}
+
+
 def test_a_tombstone_route_takes_no_body() -> None:
     produce = {"topic": "orders", "key": "{path.id}", "value": None}
     made = document({"route": "DELETE /orders/{id}", "produce": produce})

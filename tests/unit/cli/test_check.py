@@ -88,6 +88,18 @@ def test_a_terminal_gets_a_table_that_fits_it(run: Run, good: Path) -> None:
     assert "← retail.promotions" in plain
 
 
+def test_a_route_that_passes_on_is_shown_with_where_to(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "bridge.yaml"
+    file.write_text(
+        "kafka: {bootstrap_servers: 'a:1'}\nauth: none\nupstreams: {old: {url: [http://a:1, http://b:2]}}\n"
+        "routes: [{route: '* /{rest...}', name: rest, upstream: old}]\n"
+    )
+    code, out, _ = run("check", "--config", file)
+    assert code == 0
+    row = re.split(r" {2,}", out.splitlines()[1])
+    assert row == ["rest", "*", "/{rest...}", "passthrough", "old", "–", "–", "http://a:1, http://b:2 in 30 s"]
+
+
 def test_kafka_that_is_away_is_said_in_one_line(run: Run, good: Path) -> None:
     code, out, err = run("check", "--config", good, "--live")
     assert code == 1

@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from proxy.http.protocol import Policy
 from proxy.limits.gate import Gate
 from proxy.observe.metrics import Metrics
 from tests.unit.http.torture import Bridged, Line, ask, bridged, get, post, says
@@ -218,6 +219,42 @@ async def test_an_upstream_is_not_read_faster_than_the_client_reads() -> None:
             await stuck.wait()
         writer.transport.abort()
     assert written < 20_000_000
+
+
+async def test_a_client_that_takes_nothing_of_its_answer_is_cut_off() -> None:
+    """It would hold a place among those who are with the service."""
+
+    async def endless(line: Line) -> None:
+        await line.head()
+        await line.write(b"HTTP/1.1 200 OK\r\n\r\n")
+        while True:
+            await line.write(b"x" * 65_536)
+
+    async with bridged(endless, stalls_s=0.2) as both:
+        _, writer = await asyncio.open_connection("127.0.0.1", both.port, limit=1)
+        writer.write(get())
+        async with asyncio.timeout(WITHIN_S):
+            while not both.heads:
+                await asyncio.sleep(0)
+        await _nothing_is_held(both)
+        writer.transport.abort()
+    assert _outcomes(both.metrics) == {"abandoned": 1}
+
+
+async def test_a_body_that_does_not_go_on_is_408_and_ends_the_request_to_the_upstream() -> None:
+    gone = asyncio.Event()
+
+    async def reads(line: Line) -> None:
+        await line.head()
+        await line.gone()
+        gone.set()
+
+    async with bridged(reads, policy=Policy(body_timeout_s=0.1)) as both:
+        answer = await both.through(b"POST /a HTTP/1.1\r\nHost: shop\r\nContent-Length: 50\r\n\r\nhalf")
+        async with asyncio.timeout(WITHIN_S):
+            await gone.wait()
+    assert answer.status == 408
+    assert b'"code":"body_timeout"' in answer.body
 
 
 async def test_an_answer_that_comes_before_the_body_is_whole_reaches_the_client() -> None:

@@ -113,7 +113,12 @@ class Bridged:
 
 @contextlib.asynccontextmanager
 async def bridged(
-    script: Script, max_body_bytes: int | None = None, gate: Gate | None = None, **keys: Any
+    script: Script,
+    max_body_bytes: int | None = None,
+    gate: Gate | None = None,
+    stalls_s: float = 60.0,
+    policy: Policy | None = None,
+    **keys: Any,
 ) -> AsyncIterator[Bridged]:
     """`keys`: of the upstream in the file."""
     heads: list[bytes] = []
@@ -135,10 +140,10 @@ async def bridged(
     metrics = Metrics()
     service = Service("legacy", config, metrics.upstream("legacy"))
     drain: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-    endpoint = PassthroughEndpoint(service, gate, metrics.route("all"), max_body_bytes, drain)
+    endpoint = PassthroughEndpoint(service, gate, metrics.route("all"), max_body_bytes, drain, stalls_s)
     table = RouteTable.build([("*", "/{rest...}", Endpoint("all", endpoint, metrics.route("all")))])
     try:
-        async with served(Dispatcher(table, metrics), Policy()) as port:
+        async with served(Dispatcher(table, metrics), policy or Policy()) as port:
             yield Bridged(upstream_port, port, service, metrics, drain, heads, lines)
     finally:
         server.close()
