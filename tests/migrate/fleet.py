@@ -21,7 +21,7 @@ from proxy.migrate.stages import STAGES, Setting, forbidden
 from tests.bridge import Bridge, StartBridge
 from tests.e2e.configuration import config, produce
 from tests.e2e.legacy import Legacy
-from tests.e2e.records import contents
+from tests.e2e.records import contents, until
 from tests.kafka.cluster import Kafka
 
 ROUTE = "stock"
@@ -149,7 +149,12 @@ class Fleet:
         await self.learn(node)
 
     async def learn(self, node: Node) -> None:
-        """Which replica it is now."""
+        """Which replica it is now, once it takes part: before that it serves no stage, and no change waits for it."""
+
+        async def takes_part() -> bool:
+            return bool((await self.seen(node))["is_fresh"])
+
+        await until(takes_part)
         node.replica = (await self.seen(node))["replica"]
         node.is_stopped = False
 
