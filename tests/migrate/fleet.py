@@ -99,7 +99,7 @@ class Fleet:
             self.refusals[answer.status_code] = self.refusals.get(answer.status_code, 0) + 1
             return
         stage = answer.headers["stepbridge-stage"]
-        if replica == node.replica:  # else it is not known which life has answered
+        if replica == node.replica and not node.bridge.workers:  # else it is not known which life has answered
             self.answered.append(Answered(key, number, replica, stage, began_s, time.monotonic()))
 
     # ---- disturbances
@@ -232,7 +232,7 @@ class Fleet:
 
 @asynccontextmanager
 async def fleet(
-    start: StartBridge, kafka: Kafka, legacy: Legacy, topic: str, seed: int, *, bridges: int
+    start: StartBridge, kafka: Kafka, legacy: Legacy, topic: str, seed: int, *, bridges: int, workers: int = 1
 ) -> AsyncIterator[Fleet]:
     """So many bridges, and a client for each key, until the block ends; then everything is checked."""
     route = produce("POST /stock", topic, key="{body.sku}", timeout_ms=5_000) | {
@@ -247,7 +247,7 @@ async def fleet(
     }
     text = config(kafka, route, **sections)
     one = Fleet(kafka, legacy, topic, random.Random(seed))
-    made = await asyncio.gather(*(start(text) for _ in range(bridges)))
+    made = await asyncio.gather(*(start(text, workers=workers) for _ in range(bridges)))
     one.nodes = [Node(bridge) for bridge in made]
     for node in one.nodes:
         await one.learn(node)

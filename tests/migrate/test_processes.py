@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 
+import httpx
 import pytest
 import pytest_asyncio
 
@@ -74,3 +75,19 @@ async def test_any_sequence_of_changes_and_disturbances(
         made = [each for each in one.changes if each.status == 200]
         assert len(made) >= 3, one.changes
         await follow(one, made[-1].answer["epoch"])
+
+
+async def test_each_worker_of_a_bridge_takes_part_for_itself(
+    bridge: StartBridge, kafka: Kafka, topic: str, legacy: Legacy
+) -> None:
+    async with fleet(bridge, kafka, legacy, topic, seed=1, bridges=1, workers=2) as one:
+        changed = await one.change(Setting("shadow"))
+        assert changed.status == 200, changed
+        assert len(changed.answer["confirmed"]) == 2
+        assert changed.answer["unconfirmed"] == []
+        async with httpx.AsyncClient(base_url=one.nodes[0].bridge.admin_url) as admin:
+            seen = (await admin.get("/admin/migration")).json()
+            assert {each["replica"] for each in seen["workers"]} == set(changed.answer["confirmed"])
+            [route] = (await admin.get("/admin/routes")).json()["routes"]
+            assert route["migration"] == {"stage": "shadow", "rollout": "100%", "source": "control topic"}
+            assert 'stepbridge_stage_share{route="stock",stage="shadow"} 1.0' in (await admin.get("/metrics")).text

@@ -100,7 +100,7 @@ class Story:
         self._tasks.add(task)
 
 
-@settings(max_examples=max(10, settings.default.max_examples // 10))  # each is minutes of many tasks
+@settings(max_examples=max(10, settings().max_examples // 10))  # each is minutes of many tasks
 @given(STORIES)
 def test_no_key_is_at_two_stages_by_replicas_that_confirmed(story: list[tuple[float, tuple[str, int, object]]]) -> None:
     with asyncio.Runner(loop_factory=VirtualLoop) as runner, clock.going_by(lambda: runner.get_loop().time()):
