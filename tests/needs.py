@@ -8,6 +8,7 @@ In a run by several processes (pytest-xdist) each of them collects all tests and
 report to collects none, and is told.
 """
 
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -28,6 +29,10 @@ def _found(*commands: str) -> Callable[[], bool]:
     return lambda: any(shutil.which(command) for command in commands)
 
 
+def _atheris_is_there() -> bool:
+    return importlib.util.find_spec("atheris") is not None
+
+
 def _docker_answers() -> bool:
     docker = shutil.which("docker")
     return docker is not None and subprocess.run([docker, "info"], capture_output=True, check=False).returncode == 0
@@ -36,6 +41,7 @@ def _docker_answers() -> bool:
 TOOLS: dict[str, tuple[Callable[[], bool], str]] = {  # name: (is it there?, what to do if not)
     "chromium": (_found("chromium", "chromium-browser"), "install Chromium (Debian: apt-get install chromium)"),
     "curl": (_found("curl"), "install curl (Debian: apt-get install curl)"),
+    "atheris": (_atheris_is_there, "atheris is made for Python before 3.12: run the tests under 3.11"),
     "docker": (_docker_answers, "install Docker and start its engine"),
     "go": (_found("go"), "install Go 1.22 or newer (Debian: apt-get install golang-go)"),
     "helm": (HELM.is_there, "`make deploy-tools` builds it with Go 1.26"),

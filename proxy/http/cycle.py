@@ -223,7 +223,8 @@ class Cycle(RequestResponseCycle):
             if self.expected_content_length < 0:
                 raise RuntimeError("the response's body is longer than its Content-Length")
             parts.append(body)
-        self.transport.write(parts[0] if len(parts) == 1 else b"".join(parts))
+        if not self.transport.is_closing():  # it has ended, and `disconnected` is about to say so
+            self.transport.write(parts[0] if len(parts) == 1 else b"".join(parts))
 
     def _complete(self) -> None:
         if self.expected_content_length:
