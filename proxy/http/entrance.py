@@ -126,7 +126,7 @@ class Entrance:
 
     def _by_certificate(self, exchange: Exchange) -> Standing:
         said = self._certificates
-        certificate = getattr(exchange.connection, "client_certificate", None) if said is not None else None
+        certificate = exchange.connection.client_certificate if said is not None else None
         if said is None or certificate is None:
             self._outcomes["none", "missing"] += 1
             raise Unauthenticated("The route asks who its caller is, and the request does not say.")

@@ -107,7 +107,13 @@ class World:
             },
             {"route": "* /legacy-open/{rest...}", "upstream": "legacy", "auth": "none"},
             {**produce("POST /open", topic), "auth": "none"},
-            {**produce("POST /any", topic), "auth": "any"},
+            {**produce("POST /any", topic, key="{principal}"), "auth": "any"},
+            {**consume("GET /mine", topic, from_="earliest", filter={"key": "{principal}"}), "auth": "any"},
+            {
+                **produce("POST /limited", topic),
+                "auth": "any",
+                "limits": {"rate": {"client": "2/min", "by": "{principal}"}},
+            },
             {**produce("POST /shared", topic), "auth": "any", "cors": {"origins": ["https://shop.example"]}},
         ]
         auth = {
@@ -466,3 +472,51 @@ async def test_who_did_what_is_in_the_audit_log_and_counted(world: World) -> Non
         metrics = (await admin.get("/metrics", headers={"x-api-key": KEYS["ops"]})).text
     assert re.search(r'stepbridge_auth_total\{(scheme="key",?|outcome="forbidden",?){2}\} [1-9]', metrics)
     assert 'stepbridge_caller_requests_total{caller="key:store-8"}' in metrics
+
+
+async def test_a_caller_is_in_records_and_is_shown_its_own(world: World) -> None:
+    async with world.client() as client:
+        for name in ("store-7", "store-8", "store-7"):
+            answer = await client.post("/any", content=name.encode(), headers={"x-api-key": KEYS[name]})
+            assert answer.status_code == 201
+        mine = (await client.get("/mine?wait=0", headers={"x-api-key": KEYS["store-8"]})).json()["records"]
+    assert mine
+    assert {record["key"] for record in mine} == {"key:store-8"}
+
+
+async def test_a_rate_is_each_callers_own_and_those_who_are_refused_use_up_none(world: World) -> None:
+    async def posted(key: str) -> int:
+        return (await client.post("/limited", content=b"x", headers={"x-api-key": key})).status_code
+
+    async with world.client() as client:
+        assert [await posted("wrong") for _ in range(3)] == [401] * 3
+        assert [await posted(KEYS["store-7"]) for _ in range(3)] == [201, 201, 429]
+        assert await posted(KEYS["store-8"]) == 201
+
+
+async def test_an_upload_ends_when_its_caller_is_no_longer_let_in(world: World) -> None:
+    async def written() -> float:
+        async with httpx.AsyncClient(base_url=world.bridge.admin_url) as admin:
+            text = (await admin.get("/metrics", headers={"x-api-key": KEYS["ops"]})).text
+        found = re.findall(r'stepbridge_records_total\{.*"written".*route="post-batch".*\} (\S+)', text)
+        return sum(map(float, found))
+
+    before = await written()
+
+    async def more() -> bool:
+        return await written() > before
+
+    async def lines() -> AsyncIterator[bytes]:
+        yield b'{"store":"7"}\n'
+        await until(more)
+        await world.reload(keys={"store-8": KEYS["store-8"]})
+        yield b'{"store":"7"}\n'
+
+    headers = {"content-type": "application/x-ndjson", "x-api-key": KEYS["store-7"]}
+    try:
+        async with world.client() as client:
+            answer = await client.post("/batch", content=lines(), headers=headers)
+        results = [json.loads(line) for line in answer.text.splitlines()]
+        assert [(each["status"], each.get("code")) for each in results] == [(201, None), (401, "credentials_refused")]
+    finally:
+        await world.reload()
