@@ -108,3 +108,24 @@ def losses(
     from proxy.cli.remote_report import show_losses
 
     raise typer.Exit(show_losses(admin, route, as_json=as_json))
+
+
+@app.command(epilog=EXIT_CODES)
+def replay(
+    route: RouteName,
+    follow: Annotated[bool, typer.Option("--follow", help="Go on with what comes, until --stop.")] = False,
+    skip_refused: Annotated[
+        bool, typer.Option("--skip-refused", help="Pass over, and count, what the legacy service refuses (3xx, 4xx).")
+    ] = False,
+    stop: Annotated[bool, typer.Option("--stop", help="Have the one that runs stop after its batch.")] = False,
+    admin: AdminUrl = DEFAULT_ADMIN,
+    token: Token = None,
+    as_json: AsJson = False,
+) -> None:
+    """Send the legacy service what it has not seen of a route: before a descent. It runs in the bridge."""
+    from proxy.cli import remote_replay
+
+    if stop:
+        raise typer.Exit(remote_replay.stop(admin, route))
+    shown = remote_replay.replay(admin, route, follow=follow, skip_refused=skip_refused, as_json=as_json)
+    raise typer.Exit(shown)
