@@ -5,7 +5,7 @@ SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .ONESHELL:
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-check test test-all check bench chaos replicas soak lock wheel clean
+.PHONY: help demo demo-check demo-migrate test test-all check bench chaos replicas soak lock wheel clean
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -23,13 +23,16 @@ PIP := $(PY) -m pip --disable-pip-version-check install --require-virtualenv --p
 SHOW := awk '/^Collecting /{printf "  %s\n", $$2} /^Installing/{print "  installing them ..."} {fflush()}'
 
 help:  ## what can be made
-	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/\1\t\2/p' Makefile | awk -F '\t' '{printf "make %-11s %s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/\1\t\2/p' Makefile | awk -F '\t' '{printf "make %-12s %s\n", $$1, $$2}'
 
 demo: $(EMBEDDED)  ## the retail scenario on an embedded broker, with a page to open; Ctrl-C ends it
 	@exec $(PY) -m proxy demo $(ARGS)
 
 demo-check: $(EMBEDDED)  ## the same, played once without a screen: every reader saw what it should, or exit 1
 	@exec $(PY) -m proxy demo --check $(ARGS)
+
+demo-migrate: $(EMBEDDED)  ## one route climbs from an old service to Kafka and comes back, under load; or exit 1
+	@exec $(PY) -m proxy demo --migrate $(ARGS)
 
 # They mostly wait: two processes, each with a Kafka of its own, take hardly more than half the time of one. What takes
 # long comes first, in the order of the directories, and not in that of how many tests a file has.

@@ -151,6 +151,10 @@ def key(
 @app.command(epilog=EXIT_CODES)
 def demo(
     check: Annotated[bool, typer.Option("--check", help="Play it once without a screen, and judge it.")] = False,
+    migrate: Annotated[
+        bool,
+        typer.Option("--migrate", help="Play a route's way from an old service to Kafka and back; it judges itself."),
+    ] = False,
     bootstrap: Annotated[
         str | None, typer.Option("--bootstrap", metavar="SERVERS", help="A Kafka to use instead of the embedded one.")
     ] = None,
@@ -161,4 +165,6 @@ def demo(
     """Play the retail scenario on an embedded broker. Ctrl-C ends it."""
     from proxy.demo import run
 
-    raise typer.Exit(run(check=check, bootstrap=bootstrap, port=port, admin_port=admin_port, page_port=page_port))
+    raise typer.Exit(
+        run(check=check, migrate=migrate, bootstrap=bootstrap, port=port, admin_port=admin_port, page_port=page_port)
+    )

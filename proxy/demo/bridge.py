@@ -1,7 +1,7 @@
 """The bridge itself, started as an operator would: `stepbridge serve --config retail.yaml`, in a process of its own."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,11 +30,19 @@ class Bridge:
 
 @asynccontextmanager
 async def running_bridge(
-    config: Path, *, bootstrap: str, port: int, admin_port: int, log: Path, say: Callable[[str], None]
+    config: Path,
+    *,
+    bootstrap: str,
+    port: int,
+    admin_port: int,
+    log: Path,
+    say: Callable[[str], None],
+    env: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Bridge]:
-    """A bridge that is ready. Raises DemoFailed, with the end of its log, if it does not come up."""
+    """A bridge that is ready; `env` is for its file. Raises DemoFailed, with the end of its log, if it does not come up."""
     flags = ("--config", str(config), "--port", str(port), "--admin-port", str(admin_port))
-    child = await Child.start("bridge", "proxy", "serve", *flags, log=log, env={"KAFKA_BOOTSTRAP_SERVERS": bootstrap})
+    environment = {"KAFKA_BOOTSTRAP_SERVERS": bootstrap, **(env or {})}
+    child = await Child.start("bridge", "proxy", "serve", *flags, log=log, env=environment)
     bridge = Bridge(f"http://127.0.0.1:{port}", f"http://127.0.0.1:{admin_port}", child)
     try:
         await _wait_ready(bridge, say)

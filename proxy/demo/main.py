@@ -8,18 +8,19 @@ from rich.console import Console
 
 from proxy.demo.check import check
 from proxy.demo.live import live
+from proxy.demo.migration.walk import walk
 from proxy.demo.process import DemoFailed
 from proxy.demo.stage import Options
 
 WIDTH = 130  # where the output is not a terminal and so has none
 
 
-def main(options: Options, *, check_only: bool) -> int:
+def main(options: Options, *, check_only: bool, migrate: bool = False) -> int:
     console = Console()
     if not console.is_terminal:
         console = Console(width=WIDTH)
     try:
-        return asyncio.run(_until_signal(_play(options, console, check_only=check_only)))
+        return asyncio.run(_until_signal(_play(options, console, check_only=check_only, migrate=migrate)))
     except DemoFailed as error:
         console.print(f"The demo cannot go on: {error}", markup=False, highlight=False, soft_wrap=True, style="red")
         return 1
@@ -28,7 +29,9 @@ def main(options: Options, *, check_only: bool) -> int:
         return 130 if check_only else 0
 
 
-async def _play(options: Options, console: Console, *, check_only: bool) -> int:
+async def _play(options: Options, console: Console, *, check_only: bool, migrate: bool) -> int:
+    if migrate:
+        return await walk(options, console)
     if check_only:
         return await check(options, console)
     await live(options, console)
