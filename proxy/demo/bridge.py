@@ -39,7 +39,7 @@ async def running_bridge(
     say: Callable[[str], None],
     env: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Bridge]:
-    """A bridge that is ready; `env` is for its file. Raises DemoFailed, with the end of its log, if it does not come up."""
+    """A bridge that is ready; `env` is for its file. Raises DemoFailed, with the end of its log, if it is not."""
     flags = ("--config", str(config), "--port", str(port), "--admin-port", str(admin_port))
     environment = {"KAFKA_BOOTSTRAP_SERVERS": bootstrap, **(env or {})}
     child = await Child.start("bridge", "proxy", "serve", *flags, log=log, env=environment)

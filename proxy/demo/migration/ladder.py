@@ -85,7 +85,7 @@ class Ladder:
 
     async def report(self) -> dict[str, Any]:
         """What the bridge says of the route."""
-        return await self._ask("GET", "/report")
+        return await self._ask("GET", "")
 
     async def _ask(self, method: str, what: str, query: dict[str, str] | None = None) -> dict[str, Any]:
         async with self._admin.request(method, f"/admin/migration/{ROUTE}{what}", params=query) as answer:

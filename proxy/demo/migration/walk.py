@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -35,12 +35,15 @@ async def walk(options: Options, console: Console) -> int:
     def say(text: str) -> None:
         console.print(text, markup=False, highlight=False, soft_wrap=True)
 
-    async with _scene(options, say) as (bridge, legacy_url), client_session(bridge.url) as http:
-        async with client_session(bridge.admin_url) as admin, client_session(legacy_url) as legacy:
-            stores, rows = Stores(http), list[tuple[str, ...]]()
-            await _climb_and_descend(Ladder(admin, say), stores, rows, say)
-            kafka = await _in_kafka(http, sum(count for stage, count in stores.stages.items() if stage != "legacy"))
-            found = failures(stores.accepted, stores.errors, kafka, await _in_legacy(legacy))
+    async with AsyncExitStack() as stack:
+        bridge, legacy_url = await stack.enter_async_context(_scene(options, say))
+        http, admin, legacy = [
+            await stack.enter_async_context(client_session(url)) for url in (bridge.url, bridge.admin_url, legacy_url)
+        ]
+        stores, rows = Stores(http), list[tuple[str, ...]]()
+        await _climb_and_descend(Ladder(admin, say), stores, rows, say)
+        kafka = await _in_kafka(http, sum(count for stage, count in stores.stages.items() if stage != "legacy"))
+        found = failures(stores.accepted, stores.errors, kafka, await _in_legacy(legacy))
     console.print(_table(rows))
     stages = ", ".join(f"{count} at {stage}" for stage, count in stores.stages.items())
     say(f"{len(stores.accepted)} movements were accepted ({stages}); {len(kafka)} are in Kafka")
