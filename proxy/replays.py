@@ -90,7 +90,9 @@ class Replays:
     async def stop(self, name: str) -> dict[str, Any]:
         """Have whoever runs it stop after its batch. Raises NoMigration, ControlAway."""
         progress = self._book(name).read()
-        stopped = Progress(f"stop-{token_hex(4)}", self._control.me.id, "stopped", wall_ms(), progress.offsets)
+        stopped = Progress(
+            f"stop-{token_hex(4)}", self._control.me.id, "stopped", wall_ms(), progress.offsets, parted=progress.parted
+        )
         if not await self._control.write(*words.replaying(name, stopped.as_json())):
             raise ControlAway("The control topic cannot be written to. Try again.")
         return {"route": name, **stopped.as_json()}
@@ -102,7 +104,11 @@ class Replays:
         return account.violations_share() if account else (0, 0)
 
     async def missed(self, route: str, deadline: Deadline, *, finish: bool) -> Missed:
-        return await missed(self._log(route), self._book(route), deadline, finish=finish)
+        """By what the control topic says, or, where the replay runs here, by what it says itself, which is newer."""
+        book = self._book(route)
+        if (running := self._running.get(route)) and not running[1].done():
+            book = Book(lambda: running[0].progress, book.write)
+        return await missed(self._log(route), book, deadline, finish=finish)
 
     def samples(self) -> Iterator[Sample]:
         for name, (replay, _) in self._running.items():

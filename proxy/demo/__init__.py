@@ -12,6 +12,7 @@ EXTRA = ("aiohttp", "confluent_kafka")
 
 def run(
     *,
+    migrate: bool = False,
     check: bool = False,
     bootstrap: str | None = None,
     port: int = 8080,

@@ -26,6 +26,7 @@ from proxy.observe.audit import audit
 
 GATHER_S = HOLD_S * 0.8  # the rest is for the activation to be written and read
 APPLY_S = 2.0
+COUNT_S = 5.0  # to count what the legacy has not seen, while nobody is held
 FINISH_S = HOLD_S * 0.4  # of GATHER_S: for a replay to send the last records, where keys leave `kafka`
 
 
@@ -156,7 +157,7 @@ class Changing:
         if figures is None:
             why = "how many records the legacy has not seen cannot be told here"
             return ("", {}) if "gap" in change.accepted else (f"Refused: {why}. --accept-gap goes on all the same.", {})
-        missed = await figures.missed(change.route, Deadline.after(FINISH_S), finish=finish)
+        missed = await figures.missed(change.route, Deadline.after(FINISH_S if finish else COUNT_S), finish=finish)
         if missed.records <= change.accepted.get("gap", 0) or (missed.is_followed and not finish):
             return "", {}
         return (

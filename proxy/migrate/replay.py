@@ -6,34 +6,36 @@ says that the legacy service was not reached. Their headers have the request: it
 
 Laws:
 - Per key in the order of the log, the next only after the one before was answered 2xx. Keys go side by side.
-- Where it stands is written to the control topic after each batch, once all of the batch is answered: a crash repeats
-  at most one batch, and skips nothing.
+- Where it stands, in both topics, is written to the control topic after each batch, once all of the batch is answered:
+  a crash repeats at most one batch, and skips nothing. What a dual write missed goes first.
 - One replay of a route at a time: whoever begins writes its run down, and stops when it reads another's.
 - While the service is away, or fails (5xx, no answer), the same request is tried again, for ever. What it refuses
   (3xx, 4xx) stops the replay, which says where; or is passed over and counted, if that was asked for.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Container, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 import orjson
 
-from proxy.clock import Deadline, wall_ms
-from proxy.errors import NotNow, ProxyError, UpstreamError
+from proxy.clock import Deadline, now_s, wall_ms
+from proxy.errors import NotNow, ProxyError, TopicMissing, UpstreamError
 from proxy.migrate.refusals import AnotherReplays, CannotReplay
 from proxy.observe.logs import logger
 from proxy.record import Fetched, Partition
-from proxy.seams import Missed, NewTail, Topics, Upstream, UpstreamRequest
+from proxy.seams import Missed, NewTail, Tail, Topics, Upstream, UpstreamRequest
 
 BATCH = 100  # records that may be repeated after a crash
 SIDE_BY_SIDE = 16  # keys
 LOOK_S = 5.0
-IDLE_S = 0.5  # between two looks at the log, while there is nothing
+IDLE_S = 0.2  # between two looks at the log, while there is nothing
 PAUSES_S = (0.2, 0.5, 1.0, 2.0, 5.0)  # while the service does not take it
 FRESH_MS = 15_000  # a run that has written nothing for so long is dead
+FINISH_LOOK_S = 0.05
+PARTED_S = 5.0  # between two looks at the divergences, of one that follows
 IDLE_MS = 2_000  # a run that has nothing to send, or cannot, says so that often
 
 REPLAYED = b"stepbridge-replay"
@@ -41,12 +43,16 @@ _UNREACHED = "legacy_missed"  # the case of `dual.py`
 
 log = logger("migrate")
 
+Place = tuple[int, int]  # partition, offset
 State = Literal["running", "following", "done", "stopped"]
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Of a route's replay. `offsets`: by partition, the next to look at; what is before was sent, or is not ours."""
+    """Of a route's replay. `offsets`: by partition, the next to look at; what is before was sent, or is not ours.
+
+    `parted`: the same of the divergence topic.
+    """
 
     run: str = ""
     replica: str = ""
@@ -56,6 +62,7 @@ class Progress:
     sent: int = 0  # in this run
     refused: int = 0  # passed over, in this run
     trouble: str = ""
+    parted: Mapping[int, int] = field(default_factory=dict)
 
     @property
     def is_open(self) -> bool:
@@ -63,11 +70,13 @@ class Progress:
         return self.state in ("running", "following") and wall_ms() - self.at_ms < FRESH_MS
 
     def as_json(self) -> dict[str, Any]:
-        return asdict(self) | {"offsets": {str(number): offset for number, offset in self.offsets.items()}}
+        marks = {name: {str(p): offset for p, offset in getattr(self, name).items()} for name in ("offsets", "parted")}
+        return asdict(self) | marks
 
     @classmethod
     def read(cls, said: Mapping[str, Any]) -> "Progress":
-        return cls(**{**said, "offsets": {int(number): offset for number, offset in said["offsets"].items()}})
+        marks = {name: {int(p): offset for p, offset in said[name].items()} for name in ("offsets", "parted")}
+        return cls(**{**said, **marks})
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,92 +97,124 @@ class Log:
     topics: Topics
     new_tail: NewTail
 
-    async def reader(self, progress: Progress, deadline: Deadline) -> "Reader":
-        """At what is not replayed yet. Raises TopicMissing, KafkaAway."""
-        missed = await self._missed(deadline)
-        partitions = await self._partitions(self.topic, deadline)
-        tail = self.new_tail()
-        bounds = await tail.bounds(partitions, deadline)
-        starts = {p: max(begins, progress.offsets.get(p.partition, begins)) for p, (begins, _) in bounds.items()}
-        await tail.open({p: min(start, bounds[p][1]) for p, start in starts.items()})
-        return Reader(self.route, tail, bounds, missed)
+    @asynccontextmanager
+    async def written(self, progress: Progress, deadline: Deadline) -> AsyncIterator["Reader"]:
+        """What was written at `kafka` and not sent yet. Raises TopicMissing, KafkaAway."""
+        async with self._reading(self.topic, progress.offsets, deadline) as reader:
+            yield reader
 
-    async def _partitions(self, topic: str, deadline: Deadline) -> list[Partition]:
-        count = (await self.topics.find(topic, deadline)).partitions
-        return [Partition(topic, number) for number in range(count)]
-
-    async def _missed(self, deadline: Deadline) -> set[tuple[int, int]]:
-        """Partition and offset of the records that only Kafka has, for certain."""
+    async def parted(self, progress: Progress, deadline: Deadline) -> tuple[set[Place], Mapping[int, int]]:
+        """Where the records are that a dual write brought to Kafka alone; and what is looked at next."""
+        found: set[Place] = set()
         try:
-            partitions = await self._partitions(self.divergences, deadline)
-        except NotNow:  # there is none yet
-            return set()
-        tail, found = self.new_tail(), set()
+            async with self._reading(self.divergences, progress.parted, deadline) as reader:
+                while not reader.is_at_end:
+                    records = await reader.fetch(min(LOOK_S, deadline.remaining_s()))
+                    found.update(place for each in records if (place := _place_of(each, self.route, self.topic)))
+                    _check(deadline)
+                return found, reader.offsets()
+        except TopicMissing:  # nothing has parted yet
+            return found, progress.parted
+
+    @asynccontextmanager
+    async def at(self, places: set[Place], deadline: Deadline) -> AsyncIterator["Reader"]:
+        """From the first of these places on, to the last."""
+        starts = {p: min(offset for each, offset in places if each == p) for p, _ in places}
+        async with self._reading(self.topic, starts, deadline, only=set(starts)) as reader:
+            reader.ends_after({p: max(offset for each, offset in places if each == p) for p in starts})
+            yield reader
+
+    @asynccontextmanager
+    async def _reading(
+        self, topic: str, offsets: Mapping[int, int], deadline: Deadline, only: Container[int] | None = None
+    ) -> AsyncIterator["Reader"]:
+        count = (await self.topics.find(topic, deadline)).partitions
+        partitions = [Partition(topic, number) for number in range(count) if only is None or number in only]
+        tail = self.new_tail()
         try:
             bounds = await tail.bounds(partitions, deadline)
-            await tail.open({partition: begins for partition, (begins, _) in bounds.items()})
-            while any((tail.position(p) or begins) < ends for p, (begins, ends) in bounds.items()):
-                for record in await tail.fetch(timeout_s=min(LOOK_S, deadline.remaining_s()), max_records=1_000):
-                    if (place := _place_of(record, self.route, self.topic)) is not None:
-                        found.add(place)
-                if deadline.remaining_s() <= 0:
-                    raise NotNow("The divergences could not be read in time. Try again.")
+            starts = {
+                p: min(max(begins, offsets.get(p.partition, begins)), ends) for p, (begins, ends) in bounds.items()
+            }
+            await tail.open(starts)
+            yield Reader(self.route, tail, starts, {p: ends for p, (_, ends) in bounds.items()})
         finally:
             await tail.close()
-        return found
 
 
 class Reader:
-    """Reads on, and tells what is to be sent. Close it."""
+    """Reads on from where it was opened, up to what there was then, or at the last `look`."""
 
-    def __init__(
-        self, route: str, tail: Any, bounds: Mapping[Partition, tuple[int, int]], missed: set[tuple[int, int]]
-    ) -> None:
+    def __init__(self, route: str, tail: Tail, starts: Mapping[Partition, int], ends: Mapping[Partition, int]) -> None:
         self._route = route.encode()
         self._tail = tail
-        self._missed = missed
-        self.bounds = bounds
+        self._starts = starts
+        self._ends = dict(ends)
+
+    async def fetch(self, timeout_s: float) -> Sequence[Fetched]:
+        """The next records, at most BATCH."""
+        return await self._tail.fetch(timeout_s=timeout_s, max_records=BATCH)
 
     async def batch(self, timeout_s: float) -> list[Fetched]:
-        """The next records to be sent, of at most BATCH that are looked at."""
-        records = await self._tail.fetch(timeout_s=timeout_s, max_records=BATCH)
-        return [record for record in records if self._is_ours(record)]
+        """Of the next records those that were written at `kafka`."""
+        return [record for record in await self.fetch(timeout_s) if self._is_ours(record)]
+
+    async def look(self, deadline: Deadline) -> None:
+        """See how far it goes by now. Raises KafkaAway."""
+        bounds = await self._tail.bounds(list(self._ends), deadline)
+        self._ends = {p: ends for p, (_, ends) in bounds.items()}
+
+    def ends_after(self, last: Mapping[int, int]) -> None:
+        """Of each partition no more than up to this offset is wanted."""
+        self._ends = {p: min(ends, last[p.partition] + 1) for p, ends in self._ends.items()}
 
     def offsets(self) -> dict[int, int]:
         """What is looked at next, by partition."""
-        return {p.partition: self._tail.position(p) or begins for p, (begins, _) in self.bounds.items()}
+        return {p.partition: self._at(p) for p in self._ends}
 
     @property
     def is_at_end(self) -> bool:
-        """Of what there was when it was opened."""
-        return all((self._tail.position(p) or begins) >= ends for p, (begins, ends) in self.bounds.items())
+        return all(self._at(p) >= ends for p, ends in self._ends.items())
+
+    def ahead_of(self, offsets: Mapping[int, int]) -> int:
+        """Offsets between these and the end: no fewer than there are records."""
+        return sum(max(0, ends - offsets.get(p.partition, self._starts[p])) for p, ends in self._ends.items())
+
+    def is_beyond(self, offsets: Mapping[int, int]) -> bool:
+        """Whether one who stands at these offsets has looked at everything."""
+        return not self.ahead_of(offsets)
+
+    def _at(self, partition: Partition) -> int:
+        position = self._tail.position(partition)
+        return self._starts[partition] if position is None else position
 
     def _is_ours(self, record: Fetched) -> bool:
         marks = dict(record.headers)
-        if marks.get("stepbridge-route") != self._route:
-            return False
-        return marks.get("stepbridge-stage") == b"kafka" or (record.partition, record.offset) in self._missed
-
-    async def close(self) -> None:
-        await self._tail.close()
+        return marks.get("stepbridge-route") == self._route and marks.get("stepbridge-stage") == b"kafka"
 
 
 async def missed(log_: Log, book: Book, deadline: Deadline, *, finish: bool) -> Missed:
-    """See `Figures.missed`. Exact: the records are read and looked at."""
-    while True:
-        progress = book.read()
-        reader = await log_.reader(progress, deadline)
-        try:
-            records = 0
-            while not reader.is_at_end:
-                records += len(await reader.batch(min(0.2, deadline.remaining_s())))
-                if deadline.remaining_s() <= 0:
-                    raise NotNow("What the legacy service has not seen could not be counted in time. Try again.")
-        finally:
-            await reader.close()
-        if not records or not finish or not progress.is_open or deadline.remaining_s() < IDLE_S:
-            return Missed(records, progress.is_open)
-        await asyncio.sleep(IDLE_S / 5)
+    """See `Figures.missed`. Exact: the records are read and looked at. While a replay follows it is what lies before
+    it, at most, and not until `finish` is it worth knowing better."""
+    if not finish and (progress := book.read()).is_open and progress.state == "following":
+        async with log_.written(progress, deadline) as reader:
+            return Missed(reader.ahead_of(progress.offsets), is_followed=True)
+    parted, _ = await log_.parted(book.read(), deadline)
+    async with log_.written(book.read(), deadline) as reader:
+        while finish and book.read().is_open and deadline.remaining_s() > FINISH_LOOK_S:
+            if reader.is_beyond(book.read().offsets) and not parted:
+                return Missed(0, is_followed=True)
+            await asyncio.sleep(FINISH_LOOK_S)
+        records = len(parted)
+        while not reader.is_at_end:
+            records += len(await reader.batch(min(0.2, deadline.remaining_s())))
+            _check(deadline)
+    return Missed(records, book.read().is_open)
+
+
+def _check(deadline: Deadline) -> None:
+    if deadline.remaining_s() <= 0:
+        raise NotNow("What the legacy service has not seen could not be counted in time. Try again.")
 
 
 class Replay:
@@ -189,8 +230,9 @@ class Replay:
         self._skip_refused = skip_refused
         before = book.read()
         self._former, self._began_ms = before.run, wall_ms()
+        self._noted: Mapping[int, int] = {}
         state: State = "following" if follow else "running"
-        self.progress = Progress(run, replica, state, wall_ms(), before.offsets)
+        self.progress = Progress(run, replica, state, wall_ms(), before.offsets, parted=before.parted)
         if before.is_open:
             raise AnotherReplays(
                 f"A replay of route {log_.route!r} runs already, at {before.replica}: it has sent {before.sent} so far."
@@ -214,22 +256,46 @@ class Replay:
             await self._book.write(self.progress)
 
     async def _send_all(self) -> None:
+        """What dual writes missed, then what was written at `kafka`; again and again, if it follows."""
         while True:
-            reader = await self._log.reader(self.progress, Deadline.after(LOOK_S))
-            try:
-                while not reader.is_at_end:
-                    records = await reader.batch(1.0)
-                    await self._send_batch(records)
-                    self._move(reader.offsets(), len(records))
-                    if records or wall_ms() - self.progress.at_ms > IDLE_MS:
-                        await self._note()
-            finally:
-                await reader.close()
+            await self._send_parted()
+            async with self._log.written(self.progress, Deadline.after(LOOK_S)) as reader:
+                looked_s = now_s()
+                await self._send_written(reader)
+                while self._follow and now_s() - looked_s < PARTED_S:
+                    await asyncio.sleep(IDLE_S)
+                    await reader.look(Deadline.after(LOOK_S))
+                    await self._send_written(reader)
             if not self._follow:
                 return
-            if wall_ms() - self.progress.at_ms > IDLE_MS:
+
+    async def _send_written(self, reader: Reader) -> None:
+        """Up to its end."""
+        while not reader.is_at_end:
+            records = await reader.batch(1.0)
+            await self._send_batch(records)
+            self._move(reader.offsets(), len(records))
+            if records or self._is_note_due:
                 await self._note()
-            await asyncio.sleep(IDLE_S)
+        if self._is_note_due or self._noted != self.progress.offsets:
+            await self._note()
+
+    async def _send_parted(self) -> None:
+        """Those that are told of in the divergence topic, in the order of the log."""
+        places, marks = await self._log.parted(self.progress, Deadline.after(LOOK_S))
+        if places:
+            async with self._log.at(places, Deadline.after(LOOK_S)) as reader:
+                while not reader.is_at_end:
+                    records = [each for each in await reader.fetch(1.0) if (each.partition, each.offset) in places]
+                    await self._send_batch(records)
+                    self.progress = replace(self.progress, sent=self.progress.sent + len(records))
+        if marks != self.progress.parted:
+            self.progress = replace(self.progress, parted=marks)
+            await self._note()
+
+    @property
+    def _is_note_due(self) -> bool:
+        return wall_ms() - self.progress.at_ms > IDLE_MS
 
     def _move(self, offsets: Mapping[int, int], sent: int) -> None:
         self.progress = replace(self.progress, offsets=offsets, sent=self.progress.sent + sent, trouble="")
@@ -242,6 +308,7 @@ class Replay:
                 raise AnotherReplays(f"It was stopped, or another has begun, at {heard.replica}.")
             self.progress = replace(self.progress, at_ms=wall_ms())
             if await self._book.write(self.progress):
+                self._noted = self.progress.offsets
                 return
             await asyncio.sleep(IDLE_S)
 
@@ -288,7 +355,7 @@ class Replay:
 
     async def _wait(self, tries: int) -> None:
         await asyncio.sleep(PAUSES_S[min(tries, len(PAUSES_S) - 1)])
-        if wall_ms() - self.progress.at_ms > IDLE_MS:
+        if self._is_note_due:
             await self._note()
 
     def _refused(self, record: Fetched, status: int) -> None:
@@ -319,7 +386,7 @@ def request_of(record: Fetched) -> UpstreamRequest:
     return UpstreamRequest(method.decode("latin-1"), target, headers, body or None)
 
 
-def _place_of(record: Fetched, route: str, topic: str) -> tuple[int, int] | None:
+def _place_of(record: Fetched, route: str, topic: str) -> Place | None:
     """Where the record is that a divergence tells of, if it is one that the legacy service never got."""
     with suppress(orjson.JSONDecodeError, KeyError, TypeError):
         told = orjson.loads(record.value or b"")

@@ -13,6 +13,8 @@ from proxy.demo.process import DemoFailed
 ROUTE = "stock"
 LOOK_S = 0.2
 WITHIN_S = 20.0
+TRIES = 8  # of a change that is abandoned: nobody noticed
+BEHIND = 500  # records that a replay which follows may lie behind stores that never stop
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,12 @@ class Ladder:
         query = {"stage": rung.stage, "why": rung.why, "who": "the walk-through"}
         if rung.rollout:
             query["rollout"] = rung.rollout
-        done = await self._ask("POST", "/set", query)
+        for _ in range(TRIES):
+            done = await self._ask("POST", "/set", query)
+            if done.get("status", 200) != 503:
+                break
+            self._say(f"not yet: {done['detail']}")
+            await asyncio.sleep(1.0)
         if done.get("status", 200) != 200:
             raise DemoFailed(f"`migrate set {ROUTE} {rung.shown}` was answered {done['status']}: {done.get('detail')}")
 
@@ -75,7 +82,7 @@ class Ladder:
         """Have the old service sent what it has not seen, and what comes, until a descent ends that."""
         await self._ask("POST", "/replay", {"follow": "1"})
         deadline = Deadline.after(WITHIN_S)
-        while (state := await self._ask("GET", "/replay")).get("left", 1) > 50:
+        while (state := await self._ask("GET", "/replay")).get("left", BEHIND + 1) > BEHIND:
             if not deadline.remaining_s():
                 raise DemoFailed(f"the replay does not get there: {state}")
             await asyncio.sleep(LOOK_S)
@@ -85,7 +92,7 @@ class Ladder:
 
     async def report(self) -> dict[str, Any]:
         """What the bridge says of the route."""
-        return await self._ask("GET", "")
+        return await self._ask("GET", "/report")
 
     async def _ask(self, method: str, what: str, query: dict[str, str] | None = None) -> dict[str, Any]:
         async with self._admin.request(method, f"/admin/migration/{ROUTE}{what}", params=query) as answer:
