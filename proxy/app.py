@@ -229,7 +229,7 @@ class Bridge:
         return self.serving
 
     def dependencies(self) -> Sequence[Dependency]:
-        return status.dependencies(self._config, self._topics, self._upstreams)
+        return status.dependencies(self._config, self._topics, self._upstreams, self._issuers)
 
     def routes(self) -> Mapping[str, RouteState]:
         return status.route_states(self._config, self._topics, self._upstreams, self._steering.stage)

@@ -12,12 +12,19 @@ from proxy.endpoints import all_topics, topics_of
 from proxy.kafka.topics import Topics
 from proxy.observe.metrics import Sample
 from proxy.produce.submitter import ProduceQueues
+from proxy.upstream.jwks import Issuers
 from proxy.upstream.upstreams import Upstreams, troubles
 
 
-def dependencies(config: Config, topics: Topics, upstreams: Upstreams) -> Sequence[Dependency]:
-    """The cluster, each topic that a route names, and each upstream."""
-    return [*_of_kafka(config, topics), *_of_upstreams(upstreams)]
+def dependencies(config: Config, topics: Topics, upstreams: Upstreams, issuers: Issuers) -> Sequence[Dependency]:
+    """The cluster, each topic that a route names, each upstream, and each issuer of tokens."""
+    return [*_of_kafka(config, topics), *_of_upstreams(upstreams), *_of_issuers(issuers)]
+
+
+def _of_issuers(issuers: Issuers) -> Iterator[Dependency]:
+    """One that cannot be reached is missed only once its keys are."""
+    for name, has_keys, trouble in issuers.states():
+        yield Dependency(f"issuer {name}", has_keys, trouble)
 
 
 def _of_upstreams(upstreams: Upstreams) -> Iterator[Dependency]:

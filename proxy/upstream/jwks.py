@@ -57,6 +57,7 @@ class Jwks:
         self.on_change: Callable[[], None] = lambda: None
         self.fetched = 0
         self.failed = 0
+        self.trouble = "Its keys have not been fetched yet."  # why the last fetch failed; "" if it did not
         self._session = session
         self._cooldown_s = cooldown_s
         self._keys: KeySet | None = None
@@ -135,6 +136,7 @@ class Jwks:
             self._note_failure(exc)
             return False
         self.fetched += 1
+        self.trouble = ""
         self._fresh_s = now_s()
         if sent != self._as_sent or self._keys is None:
             self._keys, self._as_sent = keys, sent
@@ -144,7 +146,7 @@ class Jwks:
 
     def _note_failure(self, exc: Exception) -> None:
         self.failed += 1
-        why = str(exc) or type(exc).__name__
+        why = self.trouble = str(exc) or type(exc).__name__
         name, url = self.source.name, self.source.issuer
         log.warning("issuer_unreachable", issuer=name, url=url, why=why, has_keys=self.is_there)
         age_s = self.age_s
@@ -212,6 +214,11 @@ class Issuers:
             task = asyncio.create_task(self._all.pop(source).end())
             self._leaving.add(task)
             task.add_done_callback(self._leaving.discard)
+
+    def states(self) -> Iterator[tuple[str, bool, str]]:
+        """Of each its name, whether its tokens are taken, and what went wrong last, for operators."""
+        for source, keys in self._all.items():
+            yield source.name, keys.is_there, keys.trouble
 
     def samples(self) -> Iterator[Sample]:
         for source, keys in self._all.items():

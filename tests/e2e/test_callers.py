@@ -459,6 +459,12 @@ async def test_the_admin_side_has_credentials_of_its_own(world: World) -> None:
         assert [(await admin.get(path)).status_code for path in ("/healthz", "/readyz")] == [200, 200]
 
 
+async def test_the_issuer_is_among_what_the_bridge_depends_on(world: World) -> None:
+    async with httpx.AsyncClient(base_url=world.bridge.admin_url) as admin:
+        ready = (await admin.get("/readyz?strict=1", headers={"x-api-key": KEYS["ops"]})).json()
+    assert {"name": "issuer jwt", "up": True, "detail": ""} in ready["dependencies"]
+
+
 async def test_who_did_what_is_in_the_audit_log_and_counted(world: World) -> None:
     async with world.client() as client:
         assert await ask(client, "produce", {"x-api-key": KEYS["store-8"]}) == (403, "right_missing")

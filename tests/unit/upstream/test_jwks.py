@@ -117,7 +117,9 @@ async def test_keys_are_fetched_again_and_again_until_they_are_let_go(issuer: Re
         mine = source(issuer, refresh_s=0.02)
         keys = issuers.of(mine)
         assert issuers.of(mine) is keys
+        assert list(issuers.states()) == [("jwt", False, "Its keys have not been fetched yet.")]
         await until(lambda: keys.fetched > 2)
+        assert list(issuers.states()) == [("jwt", True, "")]
         assert {sample.name for sample in issuers.samples()} == {
             "stepbridge_issuer_fetches_total",
             "stepbridge_issuer_keys_age_seconds",
