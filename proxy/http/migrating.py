@@ -368,11 +368,11 @@ class MigratingEndpoint:
         """The upstream's answer is here as a whole, and the client's is on its way."""
         if comparison is None:
             return
-        comparison.answered()
         if comparison.is_asked_twice(attempt.exchange.scope["method"]) and not attempt.taken.more:
             with contextlib.suppress(UpstreamError):
                 answer = await self.upstream.send(attempt.upstream_request())
-                await comparison.repeated(answer)
+                await comparison.repeated(answer)  # first: what is noise is no difference
+        comparison.answered()
 
     def _settle(self, attempt: Attempt, outcomes: Outcomes) -> None:
         """Name what happened; tell of it where the two sides have parted."""

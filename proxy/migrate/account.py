@@ -133,7 +133,7 @@ class Account:
     def _note(self, kinds: Kinds, difference: Difference) -> None:
         now_ms = self._wall_ms()
         for each in difference.mismatches:
-            kinds.note(f"{each.kind} {each.place}", now_ms, partial(each.as_json, self._redaction))
+            kinds.note(each.name, now_ms, partial(each.as_json, self._redaction))
 
     def _violation(self, errors: Sequence[Mapping[str, str]], body: bytes) -> dict[str, Any]:
         if not self._redaction.hides_nothing and self._faults is not None:  # the words of a 422 quote what it refuses

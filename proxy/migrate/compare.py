@@ -23,7 +23,7 @@ from proxy.migrate.kinds import kind_of_place
 from proxy.migrate.places import Here, Places
 from proxy.migrate.redaction import Redaction
 
-MAX_BYTES = 65_536  # of a body that is compared: beyond it the comparison would hold up others
+MAX_BYTES = 32_768  # of a body that is compared: beyond it the comparison would hold up others
 MAX_MISMATCHES = 20  # of one pair of answers that are listed
 MAX_NOISE = 100  # places
 SAFE_METHODS: Final = frozenset(("GET", "HEAD"))
@@ -31,6 +31,7 @@ SAFE_METHODS: Final = frozenset(("GET", "HEAD"))
 Headers = Sequence[tuple[bytes, bytes]]
 Answer = tuple[int, Headers, bytes]
 
+_CONTAINERS: Final = (dict, list)
 _NOTHING: Any = object()  # where a document has no such field
 
 
@@ -44,7 +45,12 @@ class Mismatch(NamedTuple):
 
     @property
     def place(self) -> str:
-        return kind_of_place(self.way)
+        return "(status)" if self.kind == "status" else kind_of_place(self.way)
+
+    @property
+    def name(self) -> str:
+        """For people: `status`, `body`, `value items.*.price`."""
+        return self.kind if self.kind in ("status", "body") else f"{self.kind} {self.place}"
 
     def as_json(self, redaction: Redaction) -> dict[str, Any]:
         """What the route would have answered there, and what the legacy did."""
@@ -110,16 +116,16 @@ class Comparer:
             if isinstance(body, Skipped):
                 return body
         found: list[Mismatch] = []
-        if would[0] != did[0] and "status" not in noise:
-            found.append(Mismatch("status", (), would[0], did[0]))
-        for each in self._of_bodies(*bodies):
+        for each in self._all(would[0], did[0], *bodies):
             if each.place not in noise:
                 found.append(each)
             if len(found) == MAX_MISMATCHES:
                 break
         return Difference(tuple(found)) if found else None
 
-    def _of_bodies(self, would: Any, did: Any) -> Iterator[Mismatch]:
+    def _all(self, would_status: int, did_status: int, would: Any, did: Any) -> Iterator[Mismatch]:
+        if would_status != did_status:
+            yield Mismatch("status", (), would_status, did_status)
         if would == did:
             return
         ours, theirs = _document(would), _document(did)
@@ -147,6 +153,7 @@ class Comparer:
             todo += [
                 ((*way, name), a, b, Places.step(path, name), Places.step(ignored, name), is_meant)
                 for name, a, b in reversed(children)
+                if type(a) is not type(b) or type(a) in _CONTAINERS or a != b  # most values are the same: cheaply past
             ]
 
 

@@ -99,10 +99,30 @@ async def test_what_we_would_answer_otherwise_is_told_without_values(
     assert {each["kind"]: each["count"] for each in compared["mismatches"]} == {
         "value by": 2,
         "value ok": 1,
-        "status (whole)": 1,
+        "status": 1,
     }
     by = next(each for each in compared["mismatches"] if each["kind"] == "value by")
     assert by["example"] == {"path": "by", "would": '"<string>"', "did": '"<string>"'}
+
+
+async def test_where_the_old_service_differs_from_itself_no_difference_is_told(
+    bridge: StartBridge, kafka: Kafka, topic: str, name: str, legacy: Legacy
+) -> None:
+    """A GET is asked twice: here `ok` and the status are never the same."""
+    compare = {"sample": "100%", "ignore": ["by"], "baseline": True}
+    written = route(topic, "shadow", compare=compare) | {"route": "GET /stock/{store}"}
+    written["produce"] = {"topic": topic, "key": "{path.store}"}
+    upstreams = {"inventory": {"url": legacy.url, "timeout_ms": 3_000}}
+    kafka_section = {"bootstrap_servers": kafka.bootstrap, "internal": {"prefix": name, "replication": 1}}
+    running = await bridge(config(kafka, written, upstreams=upstreams, kafka=kafka_section))
+    async with client(running.base_url) as http:
+        legacy.says.extend([200, 201, 201, 200])
+        answers = [await http.get("/stock/7") for _ in range(2)]
+        assert [answer.status_code for answer in answers] == [200, 201]
+        compared = (await settled(running, ended=2))["compared"]
+    assert len(legacy.taken) == 4
+    assert {each["kind"]: each["count"] for each in compared["noise"]} == {"status": 2, "value ok": 2}
+    assert (compared["same"], compared["mismatches"]) == (2, [])
 
 
 async def test_workers_are_reported_together(

@@ -125,7 +125,7 @@ def test_comparisons_are_counted_with_examples_that_hide_values(account: Account
     assert (account.compared_same, account.compared_different) == (1, 1)
     assert account.compared_skipped == {"encoded": 1}
     assert {each["kind"]: each["example"] for each in account.notes()["mismatches"]} == {
-        "status (whole)": {"path": "", "would": 200, "did": 201},
+        "status": {"path": "", "would": 200, "did": 201},
         "type at": {"path": "at", "would": '"<number>"', "did": '"<string>"'},
     }
 

@@ -105,6 +105,13 @@ def test_what_the_legacy_answers_otherwise_when_asked_again_is_noise() -> None:
     assert found(comparer, {"rows": []}, {"rows": 1}) == ["type rows"]
 
 
+def test_a_status_and_a_body_may_be_noise_too() -> None:
+    comparer = Comparer(Compare(baseline=True))
+    comparer.learn(answer(b"at 1", 200), answer(b"at 2", 201))
+    assert comparer.compare(answer(b"at 3", 200), answer(b"at 4", 202)) is None
+    assert comparer.compare(answer({"status": 1}), answer({"status": 2})) is not None
+
+
 def test_without_a_baseline_nobody_is_asked_twice() -> None:
     assert not Comparer(Compare()).asks_twice("GET")
 
