@@ -92,6 +92,12 @@ async def test_the_bridge_adds_its_request_id_and_nothing_else() -> None:
     assert sorted(names) == [b"connection", b"content-length", b"x-a", b"x-request-id"]
 
 
+async def test_an_upstreams_own_request_id_stays_the_only_one() -> None:
+    async with bridged(says(OK + b"X-Request-Id: its-own\r\nContent-Length: 1\r\n\r\n!")) as both:
+        answer = await both.through(get())
+    assert [value for name, value in answer.headers if name == b"x-request-id"] == [b"its-own"]
+
+
 async def test_fields_of_the_connection_stay_on_it_also_those_that_are_named() -> None:
     head = (
         OK

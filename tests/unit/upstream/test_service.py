@@ -290,3 +290,29 @@ async def test_an_answer_that_is_left_unread_ends_its_connection() -> None:
             await gone.wait()
         assert service.slots.count == 0
     assert metrics._outcomes == {"abandoned": 1}
+
+
+async def test_what_came_before_an_answer_broke_off_is_handed_on_before_the_failure() -> None:
+    go_on, ended = asyncio.Event(), asyncio.Event()
+
+    async def breaks(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\n")
+        await go_on.wait()
+        writer.write(b"some of it")
+        writer.close()
+        await writer.wait_closed()
+        ended.set()
+
+    async with listening(breaks) as url, service_at(url) as (service, _):
+        answer = await service.send(GET)
+        assert answer.ready() == (b"", False)
+        go_on.set()
+        async with asyncio.timeout(WITHIN_S):
+            await ended.wait()
+            while answer._call._protocol.transport is not None:  # the end is known here too
+                await asyncio.sleep(0)
+        assert await answer.piece() == b"some of it"
+        with pytest.raises(UpstreamFailed, match="in the middle of its answer"):
+            await answer.piece()
+        await answer.close()
