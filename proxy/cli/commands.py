@@ -126,6 +126,7 @@ def log_level(
         str | None, typer.Argument(metavar="[debug|info|warning|error]", help="Log from this level on.")
     ] = None,
     admin: AdminUrl = DEFAULT_ADMIN,
+    token: Token = None,
 ) -> None:
     """Show from which level on a running bridge logs, or change it.
 
