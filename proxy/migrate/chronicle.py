@@ -101,6 +101,7 @@ class RouteChronicle:
     setting: Setting | None = None
     epoch: int = 0
     open: Change | None = None
+    ahead: Change | None = None  # announced before an outcome that compaction has moved behind it
     last: Outcome | None = None  # the one that put `setting` in force
     trail: dict[tuple[int, Kind], Outcome] = field(default_factory=dict)
     confirmations: dict[str, Confirmation] = field(default_factory=dict)
@@ -175,6 +176,8 @@ class Chronicle:
         route = self.route(change.route)
         if route.open is None and change.epoch == route.epoch + 1:
             route.open = change
+        elif change.epoch > route.epoch + 1 and route.ahead is None:
+            route.ahead = change
 
     def _ended(self, outcome: Outcome) -> None:
         change = outcome.change
@@ -186,6 +189,9 @@ class Chronicle:
         route.trail = {key: each for key, each in route.trail.items() if key[0] > change.epoch - KEPT}
         route.trail[change.epoch, outcome.kind] = outcome
         route.epoch, route.open = change.epoch, None
+        if route.ahead is not None and route.ahead.epoch <= change.epoch + 1:
+            route.open = route.ahead if route.ahead.epoch == change.epoch + 1 else None
+            route.ahead = None
         if outcome.kind == "activated":
             route.setting, route.last = change.setting, outcome
 
