@@ -5,8 +5,10 @@ a new one at the same time ask once.
 """
 
 import asyncio
+from base64 import b64encode
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote_plus
 
 import aiohttp
 import orjson
@@ -56,7 +58,7 @@ class TokenEndpoint:
         assert oauth.client_id
         assert oauth.client_secret
         self._url = oauth.token_url
-        self._auth = aiohttp.BasicAuth(oauth.client_id, oauth.client_secret.get_secret_value())
+        self._headers = {"Authorization": _basic(oauth.client_id, oauth.client_secret.get_secret_value())}
         self._form = {"grant_type": "client_credentials"} | ({"scope": oauth.scope} if oauth.scope else {})
         self._tls = client_context(ca=oauth.ca)
         self._asking = asyncio.Lock()
@@ -80,12 +82,17 @@ class TokenEndpoint:
             async with (
                 aiohttp.ClientSession(timeout=timeout) as session,
                 session.post(
-                    self._url, data=self._form, auth=self._auth, ssl=self._tls, allow_redirects=False
+                    self._url, data=self._form, headers=self._headers, ssl=self._tls, allow_redirects=False
                 ) as answer,
             ):
                 if answer.status != 200:
                     raise TokenMissing(f"{self._url} answered {answer.status}")
-                return self._read(await answer.content.read(ANSWER_BYTES), answer.content_type)
+                body = bytearray()
+                async for piece in answer.content.iter_any():
+                    body += piece
+                    if len(body) > ANSWER_BYTES:
+                        raise TokenMissing(f"{self._url} answered more than {ANSWER_BYTES} bytes")
+                return self._read(bytes(body), answer.content_type)
         except (aiohttp.ClientError, TimeoutError, OSError) as exc:
             raise TokenMissing(f"{self._url} gave no answer: {type(exc).__name__}") from None
 
@@ -95,6 +102,11 @@ class TokenEndpoint:
         if not isinstance(token, str) or not isinstance(lifetime_s, (int, float)):
             raise TokenMissing(f"{self._url} answered 200 without an access_token ({content_type})")
         return _sound(token, self._url), float(lifetime_s)
+
+
+def _basic(client_id: str, secret: str) -> str:
+    """Both are form-encoded before they are joined."""
+    return "Basic " + b64encode(f"{quote_plus(client_id)}:{quote_plus(secret)}".encode()).decode()
 
 
 def _sound(token: str, where: str) -> str:

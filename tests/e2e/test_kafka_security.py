@@ -3,14 +3,16 @@
 import asyncio
 import json
 import sys
+from base64 import b64decode
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote_plus
 
 import httpx
 import pytest
 import pytest_asyncio
-from aiohttp import BasicAuth, web
+from aiohttp import web
 
 from tests.bridge import Bridge, StartBridge
 from tests.certificates import Pair
@@ -48,9 +50,10 @@ class TokenEndpoint:
         self.tokens: list[str] = []
 
     async def answer(self, request: web.Request) -> web.Response:
-        known = BasicAuth.decode(request.headers["Authorization"])
-        self.asked.add((known.login, known.password, str((await request.post())["grant_type"])))
-        self.tokens.append(unsecured_token(known.login))
+        shown = b64decode(request.headers["Authorization"].removeprefix("Basic ")).decode()
+        name, secret = map(unquote_plus, shown.split(":"))
+        self.asked.add((name, secret, str((await request.post())["grant_type"])))
+        self.tokens.append(unsecured_token(name))
         return web.json_response({"access_token": self.tokens[-1], "token_type": "Bearer", "expires_in": 3_600})
 
 

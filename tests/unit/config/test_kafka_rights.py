@@ -1,0 +1,28 @@
+"""Which ACLs a file needs, and what of them is missing."""
+
+from pathlib import Path
+
+from proxy.config.kafka_rights import in_words, lacking, needed
+from tests.unit.config.files import load_text, with_routes
+
+ROUTES = """
+- {route: POST /orders, produce: {topic: orders}}
+- {route: GET /work, consume: {topics: [orders], group: shops, max_deliveries: 3, dead_letter: dead}}
+"""
+
+
+def test_each_resource_is_named_once_with_all_that_is_done_to_it(tmp_path: Path) -> None:
+    assert {
+        resource: sorted(wanted) for resource, wanted in needed(load_text(tmp_path, with_routes(ROUTES))).items()
+    } == {
+        "topic orders": ["DESCRIBE", "DESCRIBE_CONFIGS", "READ", "WRITE"],
+        "group shops": ["READ"],
+        "topic dead": ["DESCRIBE", "DESCRIBE_CONFIGS", "READ", "WRITE"],
+    }
+
+
+def test_only_what_is_known_to_be_missing_lacks(tmp_path: Path) -> None:
+    wanted = needed(load_text(tmp_path, with_routes(ROUTES)))
+    held = {"topic orders": frozenset({"DESCRIBE", "READ"}), "group shops": frozenset({"READ", "DESCRIBE"})}
+    missing = lacking(wanted, held)
+    assert in_words(missing) == "DESCRIBE_CONFIGS, WRITE on topic orders"
