@@ -12,7 +12,7 @@ from contextlib import AsyncExitStack
 from functools import partial
 from secrets import token_hex
 
-from proxy.clock import wall_ms
+from proxy.clock import now_s, wall_ms
 from proxy.config.model import Config, Route
 from proxy.config.share import parse_share
 from proxy.errors import ProxyError
@@ -66,6 +66,7 @@ class Migrations:
         name = self._internal.migrations
         topic = TopicLog(name, topics, new_tail, submitter, partial(self._make, name, COMPACTED, 1))
         self.control = Control(topic, this_replica(config.server.port, worker))
+        self.control.held = self._held
         self._takes_part = False
 
     def __repr__(self) -> str:
@@ -112,12 +113,17 @@ class Migrations:
             labels = {"route": way.name}
             yield Sample("stepbridge_shadow_queued", labels, way.shadow.depth)
             yield Sample("stepbridge_shadow_queue_limit", labels, way.shadow.bound)
+            yield Sample("stepbridge_shadow_unknown", labels, self.control.chronicle.vanished(way.name, now_s()))
             for case, count in way.cases.items():
                 yield Sample("stepbridge_dual_writes_total", {**labels, "case": case}, count)
             yield from report.samples(way.account)
         if self._takes_part:
             yield Sample("stepbridge_divergences_waiting", {}, self.divergences.waiting)
             yield Sample("stepbridge_divergences_lost_total", {}, self.divergences.unwritten)
+
+    def _held(self) -> Mapping[str, int]:
+        """By route what a sign of life says of its shadow."""
+        return {name: held for name, way in self._routes.items() if (held := way.shadow.held())}
 
     def _follow(self, route: Route) -> None:
         assert route.migrate

@@ -92,6 +92,12 @@ class Replica:
     pid: int
     since_ms: int
     number: int = 0  # of its heartbeats
+    held: Mapping[str, int] = field(default_factory=dict)  # by route: records of its shadow that wait for Kafka, about
+
+    @classmethod
+    def read(cls, said: Mapping[str, Any]) -> "Replica":
+        """Also of a later version, which says more."""
+        return cls(**{name: said[name] for name in cls.__slots__ if name in said})
 
 
 @dataclass(slots=True)
@@ -118,6 +124,7 @@ class Chronicle:
     routes: dict[str, RouteChronicle] = field(default_factory=dict)
     replicas: dict[str, Replica] = field(default_factory=dict)
     heard_s: dict[str, float] = field(default_factory=dict)
+    gone: dict[str, int] = field(default_factory=dict)  # by route: what the vanished held whose place others have taken
     replays: dict[str, dict[str, Any]] = field(default_factory=dict)  # by route: how far a replay has come
     void: set[bytes] = field(default_factory=set)  # keys of activations that came too late, and are still in the topic
 
@@ -134,6 +141,12 @@ class Chronicle:
     def live(self, now_s: float) -> set[str]:
         """The replicas that a change waits for."""
         return {each for each in self.replicas if self.age_s(each, now_s) < LIVE_S}
+
+    def vanished(self, route: str, now_s: float) -> int:
+        """Records of the route's shadow that replicas held which were not heard of again, and did not say goodbye."""
+        live = self.live(now_s)
+        here = sum(replica.held.get(route, 0) for each, replica in self.replicas.items() if each not in live)
+        return here + self.gone.get(route, 0)
 
     def forgotten(self, now_s: float) -> Iterator[str]:
         """Those not heard of for a day, and those whose place another has taken."""
@@ -160,7 +173,7 @@ class Chronicle:
     def _said(self, kind: str, said: dict[str, Any], now_s: float) -> None:
         match kind:
             case "replica":
-                replica = Replica(**said["replica"])
+                replica = Replica.read(said["replica"])
                 self.replicas[replica.id], self.heard_s[replica.id] = replica, now_s
             case "announce":
                 self._announced(Change.read(said["change"]))
@@ -197,6 +210,8 @@ class Chronicle:
 
     def _taken_away(self, kind: str, rest: str) -> None:
         if kind == "replica" and rest in self.replicas:
+            for name, held in self.replicas[rest].held.items():  # none of one that left by itself: it says so before
+                self.gone[name] = self.gone.get(name, 0) + held
             del self.replicas[rest], self.heard_s[rest]
             for route in self.routes.values():
                 route.confirmations.pop(rest, None)

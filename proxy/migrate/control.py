@@ -52,6 +52,7 @@ class Control:
         self.chronicle = Chronicle()
         self.terms: Mapping[str, Terms] = {}
         self.figures: Figures | None = None
+        self.held: Callable[[], Mapping[str, int]] = dict  # what waits in our shadows, for others to know
         self.joined_s: float | None = None  # when our first heartbeat was read back
         self.trouble: str | None = None  # why the topic cannot be read, or written to
         self._topic = topic
@@ -81,6 +82,7 @@ class Control:
         if self.joined_s is not None:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LEAVE_S):
+                    await self.write(*words.heartbeat(replace(self.me, number=self.me.number + 1, held={})))
                     for key in words.leaving(self.me.id, self.chronicle.routes):
                         await self.write(key, None)
         await self._topic.close()
@@ -198,7 +200,7 @@ class Control:
         await self._opened.wait()
         while True:
             began_s = now_s()
-            self.me = replace(self.me, number=self.me.number + 1)
+            self.me = replace(self.me, number=self.me.number + 1, held=self.held())
             self._beats_s[self.me.number] = began_s
             await self.write(*words.heartbeat(self.me))
             await asyncio.sleep(began_s + BEAT_S - now_s())

@@ -113,6 +113,7 @@ def _shadow(number: _Numbers) -> dict[str, Any]:
         "last_loss_ms": int(number.one("migration_last_loss_timestamp_seconds") * 1000) or None,
         "depth": int(number.one("shadow_queued")),
         "bound": int(number.one("shadow_queue_limit")),
+        "unknown": int(number.one("shadow_unknown")),
     }
 
 

@@ -30,6 +30,7 @@ class Shadow:
         """`patience_s`: a record that Kafka has not taken by then is a loss, of which `on_lost` hears the reason."""
         self.losses = Losses()
         self._on_lost = on_lost
+        self._offered = 0  # since `held` was asked
         self.written = 0
         self._behind = WriteBehind(submitter, bound=bound, bound_bytes=bound_bytes, patience_s=patience_s)
 
@@ -45,6 +46,11 @@ class Shadow:
     def bound(self) -> int:
         """How many there may be."""
         return self._behind.bound
+
+    def held(self) -> int:
+        """What a sign of life says of the queue: what is in it, and once more as many as came since the last."""
+        offered, self._offered = self._offered, 0
+        return min(self.bound, self.depth + offered)
 
     async def run(self) -> None:
         await self._behind.run()
@@ -68,6 +74,7 @@ class Shadow:
             if written is not None:
                 written(outcome)
 
+        self._offered += 1
         if not self._behind.offer(record, ended):
             self.lose("queue_full", f"{self.depth} records wait already, of {self.bound}.", request_id, record.key)
 

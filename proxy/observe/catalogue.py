@@ -233,6 +233,13 @@ FAMILIES = (
         merge=Merge.SUM,
     ),
     Family(
+        "stepbridge_shadow_unknown",
+        Kind.GAUGE,
+        ("route",),
+        "Records of the shadow, about, that processes held which have vanished, as far as this one has seen it.",
+        merge=Merge.MAX,
+    ),
+    Family(
         "stepbridge_dual_writes_total",
         Kind.COUNTER,
         ("route", "case"),

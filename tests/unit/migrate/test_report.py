@@ -96,6 +96,7 @@ def test_an_untouched_route_has_no_ratios() -> None:
         "last_loss_ms": None,
         "depth": 0,
         "bound": 0,
+        "unknown": 0,
     }
     assert told["latency"]["kafka"] == {"count": 0, "p50_ms": None, "p99_ms": None}
 
