@@ -56,7 +56,8 @@ class Migrations:
     ) -> None:
         """`worker` counts from 0: each is a replica for itself."""
         self.accounts = Accounts()
-        self.divergences = Divergences(submitter, config.kafka.internal.divergences)
+        keys = (config.auth.key_header.lower().encode(),) if config.auth else ()
+        self.divergences = Divergences(submitter, config.kafka.internal.divergences, secret=keys)
         self._internal = config.kafka.internal
         self._settings = settings
         self._submitter = submitter

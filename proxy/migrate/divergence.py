@@ -6,7 +6,7 @@ not happen.
 """
 
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +22,7 @@ from proxy.seams import Submitter
 
 BOUND = 10_000
 BOUND_BYTES = 64 * 1024 * 1024
-SECRET = (b"authorization", b"cookie", b"proxy-authorization")  # never written down
+SECRET = frozenset((b"authorization", b"cookie", b"proxy-authorization", b"x-api-key"))  # never written down
 
 log = logger("migrate")
 
@@ -54,8 +54,10 @@ class Outcomes:
 class Divergences:
     """Of all routes of this process. `run` is a task of its owner's."""
 
-    def __init__(self, submitter: Submitter, topic: str) -> None:
+    def __init__(self, submitter: Submitter, topic: str, secret: Iterable[bytes] = ()) -> None:
+        """`secret`: names of headers, in small letters, that hold credentials beside the usual ones."""
         self.topic = topic
+        self._secret = SECRET.union(secret)
         self._behind = WriteBehind(submitter, bound=BOUND, bound_bytes=BOUND_BYTES, patience_s=None)
         self._seldom = Seldom()
         self.unwritten = 0  # that could not be written down, ever
@@ -85,7 +87,7 @@ class Divergences:
 
     def note(self, asked: Asked, authority: Authority, case: Case, outcomes: Outcomes) -> None:
         """Write one down, as soon as Kafka takes it."""
-        value = orjson.dumps(_told(asked, authority, case, outcomes))
+        value = orjson.dumps(_told(asked, authority, case, outcomes, self._secret))
         record = Record(self.topic, asked.key, value, [("stepbridge-route", asked.route.encode())])
 
         def ended(outcome: Receipt | ProxyError) -> None:
@@ -105,7 +107,9 @@ class Divergences:
         )
 
 
-def _told(asked: Asked, authority: Authority, case: Case, outcomes: Outcomes) -> dict[str, Any]:
+def _told(
+    asked: Asked, authority: Authority, case: Case, outcomes: Outcomes, secret: Collection[bytes]
+) -> dict[str, Any]:
     return {
         "route": asked.route,
         "request_id": asked.request_id,
@@ -115,7 +119,7 @@ def _told(asked: Asked, authority: Authority, case: Case, outcomes: Outcomes) ->
         "case": case.name,
         "method": asked.method,
         "target": asked.target,
-        "headers": [(_text(name), _text(value)) for name, value in asked.headers if name not in SECRET],
+        "headers": [(_text(name), _text(value)) for name, value in asked.headers if name not in secret],
         "content_type": next((_text(value) for name, value in asked.headers if name == b"content-type"), None),
         "key": _text(asked.key),
         "body": _text(asked.body),

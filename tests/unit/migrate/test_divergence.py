@@ -55,6 +55,18 @@ async def test_a_divergence_has_what_it_takes_to_reconcile_and_no_credentials() 
     }
 
 
+@pytest.mark.parametrize("name", [b"x-api-key", b"x-shop-key"])
+async def test_keys_of_callers_are_not_written_down(name: bytes) -> None:
+    submitter = ScriptedSubmitter()
+    divergences = Divergences(submitter, "d", secret=[b"x-shop-key"])
+    asked = Asked("orders", "id-1", "POST", "/orders", [(name, b"c2VjcmV0")], b"", None)
+    divergences.note(asked, "legacy", CASES["legacy"]["accepted", "not_written"], MISSED)
+    await written(divergences)
+    (record,) = submitter.log
+    assert record.value is not None
+    assert b"c2VjcmV0" not in record.value
+
+
 async def test_a_receipt_and_a_body_of_any_bytes_are_told() -> None:
     submitter = ScriptedSubmitter()
     divergences = Divergences(submitter, "d")
