@@ -16,20 +16,23 @@ def needed(config: Config) -> Rights:
     """By all routes together, and by the topics that the bridge keeps for itself."""
     said = [each for route in config.routes for each in _of_route(route)]
     if any(route.migrate for route in config.routes):
-        own = f"topic {config.kafka.internal.migrations}"
-        said += [(own, each) for each in (*_SEEN, "READ", "WRITE", *(["CREATE"] * config.kafka.internal.create))]
+        internal = config.kafka.internal
+        for own in (f"topic {internal.migrations}", f"topic {internal.divergences}"):
+            said += [(own, each) for each in (*_SEEN, "READ", "WRITE", *(["CREATE"] * internal.create))]
     if config.topics.create:
         said.append(("cluster", "CREATE"))
     return _together(said)
 
 
 def needed_by(route: Route) -> Rights:
+    """By one route alone."""
     return _together(_of_route(route))
 
 
 def _of_route(route: Route) -> Iterator[tuple[Resource, str]]:
     if route.produce:
-        yield from ((f"topic {route.produce.topic}", each) for each in (*_SEEN, "WRITE"))
+        replays = ["READ"] if route.migrate else []  # to the service behind it
+        yield from ((f"topic {route.produce.topic}", each) for each in (*_SEEN, "WRITE", *replays))
     if route.consume is None:
         return
     for name in route.consume.topics:
@@ -38,6 +41,7 @@ def _of_route(route: Route) -> Iterator[tuple[Resource, str]]:
         yield f"group {route.consume.group}", "READ"
     if route.consume.dead_letter:
         yield from ((f"topic {route.consume.dead_letter}", each) for each in (*_SEEN, "READ", "WRITE"))
+        yield f"group {route.consume.group}.replayed", "READ"  # where it is kept which letters were
 
 
 def lacking(needed: Rights, held: Rights) -> Rights:

@@ -17,7 +17,20 @@ def test_each_resource_is_named_once_with_all_that_is_done_to_it(tmp_path: Path)
     } == {
         "topic orders": ["DESCRIBE", "DESCRIBE_CONFIGS", "READ", "WRITE"],
         "group shops": ["READ"],
+        "group shops.replayed": ["READ"],
         "topic dead": ["DESCRIBE", "DESCRIBE_CONFIGS", "READ", "WRITE"],
+    }
+
+
+def test_a_route_on_its_way_needs_the_bridge_s_own_topics_and_to_read_what_it_replays(tmp_path: Path) -> None:
+    way = "- {route: POST /o, upstream: old, migrate: {stage: shadow}, produce: {topic: orders}}"
+    text = with_routes(way) + "\nupstreams: {old: {url: http://localhost:8000}}\n"
+    wanted = {resource: sorted(each) for resource, each in needed(load_text(tmp_path, text)).items()}
+    own = ["CREATE", "DESCRIBE", "DESCRIBE_CONFIGS", "READ", "WRITE"]
+    assert wanted == {
+        "topic orders": ["DESCRIBE", "DESCRIBE_CONFIGS", "READ", "WRITE"],
+        "topic _stepbridge.migrations": own,
+        "topic _stepbridge.divergences": own,
     }
 
 
