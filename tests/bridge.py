@@ -11,6 +11,7 @@ The log of every bridge that a test started is shown when the test fails.
 """
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -43,6 +44,7 @@ class Bridge:
         self.log_path = directory / "bridge.log"
         self._command = command or SERVE
         self._process: subprocess.Popen[bytes] | None = None
+        self._https: set[str] = set()  # sections
         self.write_config(config)
 
     def __repr__(self) -> str:
@@ -70,8 +72,12 @@ class Bridge:
         self.config_path.write_text(config)
 
     def _scheme(self, section: str) -> str:
-        said = yaml.safe_load(self.config_path.read_text())
-        return "https" if isinstance(said, dict) and (said.get(section) or {}).get("tls") else "http"
+        """As the file says; one that cannot be read changes nothing, here as there."""
+        with contextlib.suppress(OSError, yaml.YAMLError):
+            said = yaml.safe_load(self.config_path.read_text())
+            if isinstance(said, dict):
+                self._https = {each for each in ("server", "admin") if (said.get(each) or {}).get("tls")}
+        return "https" if section in self._https else "http"
 
     @property
     def workers(self) -> dict[int, int]:

@@ -69,7 +69,7 @@ KEYED = {"content-type": JSON, "x-agent": "till"}
         ("POST", "/nowhere", b"{}", {}, 404, "no_route"),
         ("POST", "/any/", b"{}", {}, 404, "no_route"),
         ("POST", "/keyed/a%2", b"{}", KEYED, 404, "no_route"),
-        ("POST", "/keyed/%2E%2E", b'{"sku": 1}', KEYED, 404, "no_route"),
+        ("POST", "/keyed/%2E%2E", b'{"sku": 1}', KEYED, 400, "ambiguous_path"),
         ("POST", "/keyed/%ff", b'{"sku": 1}', KEYED, 404, "no_route"),
         ("GET", "/any", b"", {}, 405, "method_not_allowed"),
         ("HEAD", "/any", b"", {}, 405, "method_not_allowed"),

@@ -132,7 +132,7 @@ async def run(bridge: StartBridge, free_port: int, count: int) -> None:
 
 
 async def test_the_port_answers_any_bytes_with_what_is_declared_and_lives(bridge: StartBridge, free_port: int) -> None:
-    await run(bridge, free_port, 1_500)
+    await run(bridge, free_port, 800)
 
 
 @pytest.mark.long

@@ -23,7 +23,7 @@ from proxy.shipped import shipped
 
 TOPIC = "retail.stock-movements"
 INTERNAL = ("_stepbridge.migrations", "_stepbridge.divergences")
-RUNG_S = 2.0  # how long the stores go on at each
+RUNG_S = 1.5  # how long the stores go on at each
 WITHIN_S = 15.0
 
 Say = Callable[[str], None]
