@@ -11,7 +11,7 @@ DEMO = [sys.executable, "-m", "proxy", "demo", "--migrate", "--port", "0", "--ad
 
 
 def played(*more: str) -> str:
-    done = subprocess.run([*DEMO, *more], capture_output=True, text=True, timeout=110, check=False)
+    done = subprocess.run([*DEMO, *more], capture_output=True, text=True, timeout=170, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -23,10 +23,12 @@ def assert_nobody_noticed(said: str) -> None:
         assert f"at {rung}\n" in said
 
 
+@pytest.mark.timeout(180)
 async def test_the_ladder_is_climbed_and_descended_and_nobody_notices(own_kafka: Kafka) -> None:
     assert_nobody_noticed(played("--bootstrap", own_kafka.bootstrap))
 
 
 @pytest.mark.long
+@pytest.mark.timeout(180)
 def test_it_can_be_played_without_a_kafka() -> None:
     assert_nobody_noticed(played())

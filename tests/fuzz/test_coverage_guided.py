@@ -1,4 +1,4 @@
-"""A few seconds of atheris for each target; a minute each with the long tests. See targets.py."""
+"""A few seconds of atheris for each target; twenty with the long tests. See targets.py."""
 
 import subprocess
 import sys
@@ -24,8 +24,8 @@ def test_no_bytes_crash_what_reads_them_nor_make_it_grow(name: str) -> None:
 @pytest.mark.long
 @pytest.mark.needs("atheris")
 @pytest.mark.parametrize("name", TARGETS)
-def test_no_bytes_crash_what_reads_them_in_a_minute(name: str) -> None:
-    done = fuzz(name, 60)
+def test_no_bytes_crash_what_reads_them_in_twenty_seconds(name: str) -> None:
+    done = fuzz(name, 20)
     assert done.returncode == 0, done.stdout[-1_000:] + done.stderr[-4_000:]
 
 
