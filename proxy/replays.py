@@ -12,7 +12,8 @@ from proxy.migrate import chronicle as words
 from proxy.migrate.account import Accounts
 from proxy.migrate.control import Control
 from proxy.migrate.refusals import ControlAway, NoMigration
-from proxy.migrate.replay import Book, Log, Progress, Replay, missed
+from proxy.migrate.replay import Replay
+from proxy.migrate.unseen import Book, Log, Progress, missed
 from proxy.observe.metrics import Sample
 from proxy.seams import Missed, NewTail, Topics, Upstream
 

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from proxy.clock import Deadline, wall_ms
 from proxy.errors import TopicMissing, UpstreamAway, UpstreamFailed
-from proxy.migrate import replay
+from proxy.migrate import replay, unseen
 from proxy.migrate.refusals import AnotherReplays, CannotReplay
-from proxy.migrate.replay import Book, Log, Progress, Replay, missed, request_of
+from proxy.migrate.replay import Replay, request_of
+from proxy.migrate.unseen import Book, Log, Progress, missed
 from proxy.record import Partition, Topic
 from proxy.seams import Missed, UpstreamRequest
 
@@ -197,7 +198,7 @@ async def test_there_is_one_replay_at_a_time_but_a_dead_one_does_not_count() -> 
     world = World([written(0)], Progress("other", "there", "following", wall_ms(), {0: 0}))
     with pytest.raises(AnotherReplays, match="there"):
         world.replay()
-    world.progress = replace(world.progress, at_ms=wall_ms() - replay.FRESH_MS - 1)
+    world.progress = replace(world.progress, at_ms=wall_ms() - unseen.FRESH_MS - 1)
     await world.replay().run()
     assert world.progress.run == "run"
 
@@ -254,11 +255,11 @@ def test_whatever_fails_and_whenever_it_ends_nothing_is_missed_and_keys_keep_the
             world.progress = replace(world.progress, state="stopped")
         await world.replay(run="last").run()
 
-    before, replay.BATCH = replay.BATCH, batch
+    before, unseen.BATCH = unseen.BATCH, batch
     try:
         asyncio.run(story())
     finally:
-        replay.BATCH = before
+        unseen.BATCH = before
     assert world.progress.state == "done"
     for key in set(keys):
         mine = [b"%d" % n for n, each in enumerate(keys) if each == key]
