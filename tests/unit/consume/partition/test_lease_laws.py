@@ -7,6 +7,7 @@ what another has; and the terms of the group hold: the order of its keys, how mu
 from dataclasses import dataclass, replace
 from typing import Any
 
+import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -348,3 +349,4 @@ class OnePartition(RuleBasedStateMachine):
 
 
 TestOnePartition = OnePartition.TestCase
+pytestmark = pytest.mark.timeout(400)  # its long form is that of a busy machine
