@@ -60,7 +60,7 @@ class Feed:
         self._ring_records = ring_records
         self._ring_bytes = ring_bytes
         self._ring: Ring | None = None
-        self._ends: dict[Partition, int] = {}  # of the log, when the ring was begun: what is before is not news
+        self._ends: dict[Partition, int] = {}  # of the log, when the ring began there: what is before is not news
         self._is_filled = False  # the ring has come up to there
         self._trouble: ProxyError | None = None
         self._news = asyncio.Event()  # set and cleared at once: wakes all that wait now
@@ -263,11 +263,13 @@ class Feed:
         """Where the log does not have the tip (any more), go on at its beginning; each client is told what it lost."""
         tip = ring.layout.by_partition(ring.tip)
         bounds = await self.bounds(ring.layout.partitions)
-        outside = {p for p, mark in tip.items() if not bounds[p][0] <= mark.next_offset <= bounds[p][1]}
-        for p in sorted(outside | made_anew):
+        moved = made_anew | {p for p, mark in tip.items() if not bounds[p][0] <= mark.next_offset <= bounds[p][1]}
+        for p in sorted(moved):
             log.warning("feed_gap", topic=p.topic, partition=p.partition, at=tip[p].next_offset, begins=bounds[p][0])
             tip[p] = Mark(bounds[p][0])
-        if outside | made_anew:
+        present = {p: end for p, (_, end) in bounds.items() if bounds[p] is not ANYWHERE}
+        self._ends = {p: end if p in moved else min(end, self._ends.get(p, 0)) for p, end in present.items()}
+        if moved:
             ring.clear(ring.layout, ring.layout.marks(tip))
             self._wake()
 

@@ -387,6 +387,30 @@ async def test_a_topic_made_anew_while_it_is_read_is_told_to_all_who_read_it(log
             assert await next_offsets(cursor, records) == list(range(records))
 
 
+async def test_from_latest_means_the_end_of_the_log_made_anew_and_not_of_the_one_before(log: ScriptedLog) -> None:
+    log.append(A0, 5)
+    async with feeding(log) as feed:
+        await feed.cursor(None, start="latest")
+        await until(partial(_has_read, feed, 5))
+        log.make_anew("a", 1)
+        log.append(A0, 2)
+        await until(partial(_has_read, feed, 2))
+        cursor = await feed.cursor(None, start="latest")
+        log.append(A0)
+        assert await next_offsets(cursor, 1) == [2]
+
+
+async def test_nothing_is_waited_for_of_a_log_made_anew_before_the_ring_was_filled(log: ScriptedLog) -> None:
+    log.append(A0, 5)
+    async with feeding(log, is_stuck=True) as feed:
+        position = (await feed.cursor(None, start="earliest")).position
+        log.make_anew("a", 1)
+        log.tails[0].is_stuck = False
+        await until(lambda: len(log.tails[0].opened) > 1)  # it has tried again
+        async with asyncio.timeout(1):
+            await feed.cursor(position, start="latest")
+
+
 async def test_a_client_from_latest_learns_the_record_before_it_from_those_that_it_skips(log: ScriptedLog) -> None:
     log.append(A0, 5)
     async with feeding(log, is_stuck=True) as feed:
