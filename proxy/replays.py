@@ -91,9 +91,8 @@ class Replays:
     async def stop(self, name: str) -> dict[str, Any]:
         """Have whoever runs it stop after its batch. Raises NoMigration, ControlAway."""
         progress = self._book(name).read()
-        stopped = Progress(
-            f"stop-{token_hex(4)}", self._control.me.id, "stopped", wall_ms(), progress.offsets, parted=progress.parted
-        )
+        me = self._control.me.id
+        stopped = Progress(f"stop-{token_hex(4)}", me, "stopped", wall_ms(), progress.offsets, parted=progress.parted)
         if not await self._control.write(*words.replaying(name, stopped.as_json())):
             raise ControlAway("The control topic cannot be written to. Try again.")
         return {"route": name, **stopped.as_json()}
@@ -112,12 +111,11 @@ class Replays:
         return await missed(self._log(route), book, deadline, finish=finish)
 
     def samples(self) -> Iterator[Sample]:
-        for name, (replay, _) in self._running.items():
-            yield Sample("stepbridge_replay_sent_total", {"route": name}, replay.progress.sent)
-            yield Sample("stepbridge_replay_refused_total", {"route": name}, replay.progress.refused)
-            yield Sample(
-                "stepbridge_replay_running", {"route": name}, replay.progress.state in ("running", "following")
-            )
+        for name, (replay, task) in self._running.items():
+            labels, (sent, refused) = {"route": name}, self._before.get(name, (0, 0))
+            yield Sample("stepbridge_replay_sent_total", labels, sent + replay.progress.sent)
+            yield Sample("stepbridge_replay_refused_total", labels, refused + replay.progress.refused)
+            yield Sample("stepbridge_replay_running", labels, not task.done())
 
     # ---- what they are made of
 
