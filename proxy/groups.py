@@ -8,7 +8,7 @@ from proxy.admin.operations import GroupState, LetterState, MemberState, Partiti
 from proxy.admin.problem import NoDeadLetters, NoGroup
 from proxy.consume.dead.graves import Graves, Replay
 from proxy.consume.dead.letter import Letter
-from proxy.consume.envelope import shown_bytes, shown_value
+from proxy.consume.envelope import shown_value
 from proxy.consume.groups import handout
 from proxy.consume.groups.control import Moved, Seen
 from proxy.consume.groups.group import GroupSession
@@ -18,6 +18,7 @@ from proxy.consume.readers import Readers
 from proxy.endpoints import GroupKey
 from proxy.observe.metrics import Sample
 from proxy.record import Partition
+from proxy.shown import shown_bytes
 
 
 async def group_states(groups: Iterable[GroupSession]) -> Sequence[GroupState]:

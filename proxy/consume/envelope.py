@@ -5,12 +5,12 @@ numbers keep their digits and doubled keys stay. Nothing here holds a raw CR or 
 JSON they can only stand between the words, where a space does as well. So each of these fits into one SSE line.
 """
 
-from base64 import b64encode
 from typing import Any
 
 import orjson
 
 from proxy.record import Fetched
+from proxy.shown import shown_bytes, text_or_base64
 
 _NULL = orjson.Fragment(b"null")
 
@@ -50,25 +50,10 @@ def shown_value(value: bytes | None) -> tuple[str, str | orjson.Fragment]:
     try:
         orjson.loads(value)
     except orjson.JSONDecodeError:
-        return _not_json(value)
+        return text_or_base64(value)
     if 10 in value or 13 in value:
         value = value.replace(b"\r", b" ").replace(b"\n", b" ")
     return "json", orjson.Fragment(value)
-
-
-def _not_json(value: bytes) -> tuple[str, str]:
-    try:
-        return "text", value.decode()
-    except UnicodeDecodeError:
-        return "base64", b64encode(value).decode("ascii")
-
-
-def shown_bytes(data: bytes | None) -> str | dict[str, str] | None:
-    """A key, or a header's value. Kafka has both without a value."""
-    if data is None:
-        return None
-    encoding, text = _not_json(data)
-    return text if encoding == "text" else {"base64": text}
 
 
 def _name(name: str) -> str:

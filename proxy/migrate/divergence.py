@@ -5,7 +5,6 @@ records wait here, within a bound; at the bound the route refuses before anybody
 not happen.
 """
 
-from base64 import b64encode
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +18,7 @@ from proxy.migrate.dual import Authority, Case, Kafka, Legacy
 from proxy.observe.logs import Seldom, logger
 from proxy.record import Receipt, Record
 from proxy.seams import Submitter
+from proxy.shown import shown_bytes
 
 BOUND = 10_000
 BOUND_BYTES = 64 * 1024 * 1024
@@ -119,21 +119,11 @@ def _told(
         "case": case.name,
         "method": asked.method,
         "target": asked.target,
-        "headers": [(_text(name), _text(value)) for name, value in asked.headers if name not in secret],
-        "content_type": next((_text(value) for name, value in asked.headers if name == b"content-type"), None),
-        "key": _text(asked.key),
-        "body": _text(asked.body),
+        "headers": [(shown_bytes(name), shown_bytes(value)) for name, value in asked.headers if name not in secret],
+        "content_type": next((shown_bytes(value) for name, value in asked.headers if name == b"content-type"), None),
+        "key": shown_bytes(asked.key),
+        "body": shown_bytes(asked.body),
         "legacy": {"outcome": outcomes.legacy, "status": outcomes.status},
         "kafka": {"outcome": outcomes.kafka, "receipt": outcomes.receipt and outcomes.receipt._asdict()},
         "code": outcomes.code,
     }
-
-
-def _text(data: bytes | None) -> Any:
-    """Text where it is UTF-8, else base64, as readers get keys and values."""
-    if data is None:
-        return None
-    try:
-        return data.decode()
-    except UnicodeDecodeError:
-        return {"base64": b64encode(data).decode()}
