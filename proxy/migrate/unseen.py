@@ -6,7 +6,7 @@ says that the legacy service was not reached. Where a replay stands is in the co
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Container, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -77,11 +77,9 @@ class Log:
     topics: Topics
     new_tail: NewTail
 
-    @asynccontextmanager
-    async def written(self, progress: Progress, deadline: Deadline) -> AsyncIterator["Reader"]:
-        """What was written at `kafka` and not sent yet. Raises TopicMissing, KafkaAway."""
-        async with self._reading(self.topic, progress.offsets, deadline) as reader:
-            yield reader
+    def written(self, progress: Progress, deadline: Deadline) -> AbstractAsyncContextManager["Reader"]:
+        """What was written at `kafka` and not sent yet. Entering it raises TopicMissing, KafkaAway."""
+        return self._reading(self.topic, progress.offsets, deadline)
 
     async def parted(self, progress: Progress, deadline: Deadline) -> tuple[set[Place], Mapping[int, int]]:
         """Where the records are that a dual write brought to Kafka alone; and what is looked at next."""
