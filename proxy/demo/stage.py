@@ -1,7 +1,7 @@
 """What a run of the demo stands on: a broker, and a bridge that is ready, both ended with it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,7 +37,7 @@ class Options:
 async def set_stage(options: Options, say: Say) -> AsyncIterator[Bridge]:
     """Raises DemoFailed if the broker or the bridge does not come up."""
     with TemporaryDirectory(prefix="stepbridge-demo-", ignore_cleanup_errors=True) as logs:
-        async with _broker(options, Path(logs), say) as bootstrap:
+        async with broker(options, TOPICS, Path(logs), say) as bootstrap:
             say("starting the bridge: stepbridge serve --config retail.yaml")
             async with running_bridge(
                 shipped("retail.yaml"),
@@ -52,15 +52,18 @@ async def set_stage(options: Options, say: Say) -> AsyncIterator[Bridge]:
 
 
 @asynccontextmanager
-async def _broker(options: Options, logs: Path, say: Say) -> AsyncIterator[str]:
+async def broker(
+    options: Options, topics: Sequence[str], logs: Path, say: Say, *, internal: Sequence[str] = ()
+) -> AsyncIterator[str]:
+    """The address of a Kafka with these topics. `internal`: the bridge's own, which the embedded broker cannot make."""
     if options.bootstrap is not None:
         say(f"making the demo's topics in the Kafka at {options.bootstrap}")
-        await asyncio.to_thread(make_topics, options.bootstrap, TOPICS)
+        await asyncio.to_thread(make_topics, options.bootstrap, topics)
         yield options.bootstrap
         return
     say("starting an embedded broker")
-    async with embedded_broker(TOPICS, log=logs / "broker.log") as bootstrap:
-        say(f"the broker is ready at {bootstrap}, with {len(TOPICS)} topics")
+    async with embedded_broker([*topics, *internal], log=logs / "broker.log") as bootstrap:
+        say(f"the broker is ready at {bootstrap}, with {len(topics)} topics")
         yield bootstrap
 
 

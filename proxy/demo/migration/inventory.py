@@ -37,8 +37,13 @@ class Inventory:
         return web.json_response(taken)
 
 
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
 def main(port: int) -> None:
-    """Serve on loopback until it is ended."""
+    """Serve on loopback until it is ended. The first line of output says that it listens."""
     inventory, app = Inventory(), web.Application()
     app.add_routes(
         [
@@ -47,7 +52,7 @@ def main(port: int) -> None:
             web.get("/movements", inventory.movements),
         ]
     )
-    web.run_app(app, host="127.0.0.1", port=port, access_log=None, print=None)
+    web.run_app(app, host="127.0.0.1", port=port, access_log=None, print=_say)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """The walk-through, played: an old service, a bridge in front of it, stores that never stop, and the ladder."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,21 +12,18 @@ from rich.console import Console
 from rich.table import Table
 
 from proxy.demo.bridge import Bridge, running_bridge
-from proxy.demo.broker import embedded_broker
 from proxy.demo.migration.ladder import DOWN, UP, Ladder
 from proxy.demo.migration.stores import Stores
 from proxy.demo.migration.verdict import Movements, failures
 from proxy.demo.process import Child, DemoFailed, free_port
-from proxy.demo.stage import Options, client_session
-from proxy.demo.topics import make_topics
+from proxy.demo.stage import Options, Say, broker, client_session
 from proxy.shipped import shipped
 
 TOPIC = "retail.stock-movements"
 INTERNAL = ("_stepbridge.migrations", "_stepbridge.divergences")
 RUNG_S = 1.5  # how long the stores go on at each
 WITHIN_S = 15.0
-
-Say = Callable[[str], None]
+START_TIMEOUT_S = 10.0  # of the old service
 
 
 async def walk(options: Options, console: Console) -> int:
@@ -138,7 +135,10 @@ async def _in_legacy(legacy: aiohttp.ClientSession) -> Movements:
 async def _scene(options: Options, say: Say) -> AsyncIterator[tuple[Bridge, str]]:
     """A broker, the old service, and the bridge in front of it. Raises DemoFailed if one does not come up."""
     with TemporaryDirectory(prefix="stepbridge-demo-", ignore_cleanup_errors=True) as logs:
-        async with _broker(options, Path(logs), say) as bootstrap, _old_service(Path(logs), say) as legacy_url:
+        async with (
+            broker(options, [TOPIC], Path(logs), say, internal=INTERNAL) as bootstrap,
+            _old_service(Path(logs), say) as legacy_url,
+        ):
             say("starting the bridge: stepbridge serve --config migration/inventory.yaml")
             async with running_bridge(
                 shipped("migration/inventory.yaml"),
@@ -154,38 +154,14 @@ async def _scene(options: Options, say: Say) -> AsyncIterator[tuple[Bridge, str]
 
 
 @asynccontextmanager
-async def _broker(options: Options, logs: Path, say: Say) -> AsyncIterator[str]:
-    if options.bootstrap is not None:
-        say(f"making the topic in the Kafka at {options.bootstrap}")
-        await asyncio.to_thread(make_topics, options.bootstrap, [TOPIC])
-        yield options.bootstrap
-        return
-    say("starting an embedded broker")
-    async with embedded_broker([TOPIC, *INTERNAL], log=logs / "broker.log") as bootstrap:
-        yield bootstrap
-
-
-@asynccontextmanager
 async def _old_service(logs: Path, say: Say) -> AsyncIterator[str]:
     port = free_port(8000)
     url = f"http://127.0.0.1:{port}"
     say(f"starting the old service at {url}")
-    child = await Child.start("old service", "proxy.demo.migration.inventory", str(port), log=logs / "inventory.log")
+    module, log = "proxy.demo.migration.inventory", logs / "inventory.log"
+    child = await Child.start("old service", module, str(port), log=log, talks=True)
     try:
-        await _answers(url, child)
+        await child.line(timeout_s=START_TIMEOUT_S)  # it listens
         yield url
     finally:
         await child.stop(timeout_s=5.0)
-
-
-async def _answers(url: str, child: Child) -> None:
-    async with aiohttp.ClientSession() as http:
-        for _ in range(100):
-            try:
-                async with http.get(f"{url}/movements"):
-                    return
-            except aiohttp.ClientError:
-                if child.ended:
-                    raise child.failure("ended before it answered") from None
-                await asyncio.sleep(0.1)
-    raise child.failure("did not answer within 10 s")
