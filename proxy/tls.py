@@ -48,7 +48,7 @@ def server_context(
     context.options |= ssl.OP_CIPHER_SERVER_PREFERENCE
     if alpn:
         context.set_alpn_protocols(list(alpn))
-    _load_pair(context, certificate, key, None)
+    load_pair(context, certificate, key)
     if client_ca is not None:
         context.load_verify_locations(client_ca)
     context.verify_mode = _WANTED[client_auth]
@@ -67,7 +67,7 @@ def client_context(
     context = ssl.create_default_context(cafile=ca)
     _harden(context, min_version)
     if certificate is not None:
-        _load_pair(context, certificate, key, key_password)
+        load_pair(context, certificate, key, key_password)
     return context
 
 
@@ -94,7 +94,7 @@ def _harden(context: ssl.SSLContext, min_version: Version) -> None:
     context.set_ciphers(CIPHERS)
 
 
-def _load_pair(context: ssl.SSLContext, certificate: str, key: str | None, password: str | None) -> None:
+def load_pair(context: ssl.SSLContext, certificate: str, key: str | None, password: str | None = None) -> None:
     """A password always: without one OpenSSL would ask for it at the terminal."""
     context.load_cert_chain(certificate, key, lambda: password or "")
 

@@ -11,19 +11,19 @@ followed: they could lead anywhere.
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from random import uniform
 from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
-import orjson
 
 from proxy.auth.keyset import KeySet, NoKeys
 from proxy.clock import now_s
 from proxy.observe.logs import logger
 from proxy.observe.metrics import Sample
+from proxy.upstream.document import NoDocument, body_of, document
 
 FETCH_WITHIN_S = 5.0
 COOLDOWN_S = 10.0
@@ -32,10 +32,6 @@ MAX_BYTES = 524_288  # of a document
 DISCOVERY = "/.well-known/openid-configuration"
 
 log = logger("auth")
-
-
-class FetchFailed(Exception):
-    """The keys could not be had. The message says why, for the operator."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,8 +127,8 @@ class Jwks:
         try:
             async with asyncio.timeout(FETCH_WITHIN_S):
                 sent = await self._ask(self.source.jwks_url or await self._discovered())
-            keys = KeySet.read(_document(sent))
-        except (FetchFailed, NoKeys, aiohttp.ClientError, OSError, TimeoutError, ValueError) as exc:
+            keys = KeySet.read(document(sent))
+        except (NoDocument, NoKeys, aiohttp.ClientError, OSError, TimeoutError, ValueError) as exc:
             self._note_failure(exc)
             return False
         self.fetched += 1
@@ -156,27 +152,20 @@ class Jwks:
             self.on_change()
 
     async def _discovered(self) -> str:
-        """Where the issuer says its keys are. Raises FetchFailed."""
-        document = _document(await self._ask(self.source.issuer.rstrip("/") + DISCOVERY))
-        said = document.get("issuer") if isinstance(document, Mapping) else None
-        if said != self.source.issuer:
-            raise FetchFailed(f"its discovery document is that of {said!r}: write `issuer` exactly as it says")
-        url = document.get("jwks_uri")
+        """Where the issuer says its keys are. Raises NoDocument."""
+        said = document(await self._ask(self.source.issuer.rstrip("/") + DISCOVERY))
+        if said.get("issuer") != self.source.issuer:
+            whose = repr(said.get("issuer"))
+            raise NoDocument(f"its discovery document is that of {whose}: write `issuer` exactly as it says")
+        url = said.get("jwks_uri")
         if not isinstance(url, str) or not (url.startswith("https://") or _same_host(url, self.source.issuer)):
-            raise FetchFailed("its discovery document names no https jwks_uri")
+            raise NoDocument("its discovery document names no https jwks_uri")
         return url
 
     async def _ask(self, url: str) -> bytes:
-        """The body of a 200. Raises FetchFailed, and what aiohttp does."""
+        """The body of a 200. Raises NoDocument, and what aiohttp does."""
         async with self._session.get(url, allow_redirects=False) as answer:
-            if answer.status != 200:
-                raise FetchFailed(f"{url} answered {answer.status}")
-            body = bytearray()
-            async for piece in answer.content.iter_any():
-                body += piece
-                if len(body) > MAX_BYTES:
-                    raise FetchFailed(f"{url} answered more than {MAX_BYTES} bytes")
-            return bytes(body)
+            return await body_of(answer, url, limit_bytes=MAX_BYTES)
 
 
 class Issuers:
@@ -226,13 +215,6 @@ class Issuers:
             yield Sample("stepbridge_issuer_fetches_total", {"issuer": source.name, "outcome": "failed"}, keys.failed)
             if keys.age_s is not None:
                 yield Sample("stepbridge_issuer_keys_age_seconds", {"issuer": source.name}, keys.age_s)
-
-
-def _document(body: bytes) -> Any:
-    try:
-        return orjson.loads(body)
-    except orjson.JSONDecodeError:
-        raise FetchFailed("what it answered is not JSON") from None
 
 
 def _same_host(url: str, other: str) -> bool:

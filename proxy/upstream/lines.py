@@ -17,7 +17,7 @@ from yarl import URL
 
 from proxy.config.upstreams import UpstreamService
 from proxy.errors import ProxyError, UpstreamAway
-from proxy.upstream.tls import client_context
+from proxy.upstream.tls import upstream_context
 
 STALE_TRIES = 8
 
@@ -29,7 +29,7 @@ class Lines:
         keep_s = service.keep_alive_ms / 1000
         pool = {"keepalive_timeout": keep_s} if keep_s else {"force_close": True}
         self._connector = aiohttp.TCPConnector(limit=0, ttl_dns_cache=10, **pool)
-        context = client_context(service.tls) if any(url.startswith("https:") for url in service.url) else True
+        context = upstream_context(service.tls) if any(url.startswith("https:") for url in service.url) else True
         name = service.tls.server_name if service.tls else None
         self._doors = {url: _door(url, context, name) for url in service.url}
         connect_s = service.connect_timeout_ms / 1000

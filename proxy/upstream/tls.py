@@ -3,12 +3,17 @@
 import ssl
 
 from proxy.config.upstreams import UpstreamTls
+from proxy.tls import load_pair
 
 
-def client_context(tls: UpstreamTls | None) -> ssl.SSLContext:
-    """Certificates are always checked, names too: against the file's authorities, or the system's. Raises OSError."""
+def upstream_context(tls: UpstreamTls | None) -> ssl.SSLContext:
+    """Certificates are always checked, names too: against the file's authorities, or the system's. Raises OSError.
+
+    Ciphers are Python's own choice, which is wider than that of `proxy.tls`: the old service is what it is, and to be
+    replaced rather than changed.
+    """
     context = ssl.create_default_context(cafile=tls.ca if tls else None)
     context.set_alpn_protocols(["http/1.1"])
     if tls and tls.certificate:
-        context.load_cert_chain(tls.certificate, tls.key)
+        load_pair(context, tls.certificate, tls.key)
     return context

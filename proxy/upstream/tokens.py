@@ -5,18 +5,18 @@ a new one at the same time ask once.
 """
 
 import asyncio
+import contextlib
 from base64 import b64encode
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote_plus
 
 import aiohttp
-import orjson
 
 from proxy.clock import now_s
 from proxy.config.kafka_security import OAuth
 from proxy.seams import TokenMissing, TokenSource
 from proxy.tls import client_context
+from proxy.upstream.document import NoDocument, body_of, document
 
 ANSWER_S = 10.0
 ANSWER_BYTES = 64 * 1024
@@ -85,23 +85,20 @@ class TokenEndpoint:
                     self._url, data=self._form, headers=self._headers, ssl=self._tls, allow_redirects=False
                 ) as answer,
             ):
-                if answer.status != 200:
-                    raise TokenMissing(f"{self._url} answered {answer.status}")
-                body = bytearray()
-                async for piece in answer.content.iter_any():
-                    body += piece
-                    if len(body) > ANSWER_BYTES:
-                        raise TokenMissing(f"{self._url} answered more than {ANSWER_BYTES} bytes")
-                return self._read(bytes(body), answer.content_type)
+                body = await body_of(answer, self._url, limit_bytes=ANSWER_BYTES)
+                return self._read(body, answer.content_type)
+        except NoDocument as exc:
+            raise TokenMissing(str(exc)) from None
         except (aiohttp.ClientError, TimeoutError, OSError) as exc:
             raise TokenMissing(f"{self._url} gave no answer: {type(exc).__name__}") from None
 
     def _read(self, body: bytes, content_type: str) -> tuple[str, float]:
-        document = _json(body)
-        token, lifetime_s = document.get("access_token"), document.get("expires_in", LIFETIME_S)
-        if not isinstance(token, str) or not isinstance(lifetime_s, (int, float)):
-            raise TokenMissing(f"{self._url} answered 200 without an access_token ({content_type})")
-        return _sound(token, self._url), float(lifetime_s)
+        with contextlib.suppress(NoDocument):
+            said = document(body)
+            token, lifetime_s = said.get("access_token"), said.get("expires_in", LIFETIME_S)
+            if isinstance(token, str) and isinstance(lifetime_s, (int, float)):
+                return _sound(token, self._url), float(lifetime_s)
+        raise TokenMissing(f"{self._url} answered 200 without an access_token ({content_type})")
 
 
 def _basic(client_id: str, secret: str) -> str:
@@ -114,11 +111,3 @@ def _sound(token: str, where: str) -> str:
     if not token or not token.isascii() or not token.isprintable() or " " in token:
         raise TokenMissing(f"{where} holds no token")
     return token
-
-
-def _json(body: bytes) -> dict[str, Any]:
-    try:
-        document = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        return {}
-    return document if isinstance(document, dict) else {}
