@@ -43,7 +43,7 @@ class Plan:
     overload_in_flight: int = 256  # what the bridge is told to take at one time, and what makes its peak
     overload_connections: int = 2_048
     overload_factor: float = 3.0  # times the peak is offered
-    overload_rounds: int = 3
+    overload_rounds: int = 5
     overload_window_s: float = 4.0
     drain_records: int = 200_000
     drain_rounds: int = 3
