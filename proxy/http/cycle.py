@@ -63,6 +63,7 @@ class Cycle(RequestResponseCycle):
             await super().run_asgi(app)
         finally:
             self.scope["extensions"].clear()
+            self._protocol.forget(self)
 
     async def receive(self) -> Any:
         """ASGI's `receive`. Raises the ProxyError of a body that broke off while its client is still there."""

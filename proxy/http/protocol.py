@@ -67,6 +67,7 @@ class BridgeProtocol(HttpToolsProtocol):
         super().__init__(*args, **kwargs)
         self.broken: bool = False  # the client ended the connection, or it failed
         self._framing_only = False  # the parser reads a head of our own making, see `_stay_http`
+        self._has_asked = False  # a request's head has come
         self._in_head = True
         self._hosts = 0  # how many Host headers the head has
         self._head_bytes = 0  # of the head so far, as parsed
@@ -128,6 +129,13 @@ class BridgeProtocol(HttpToolsProtocol):
         if not self.transport.is_closing():
             self.flow.resume_reading()
 
+    def forget(self, cycle: Cycle) -> None:
+        """Of a request that is over nothing is kept: its memory is still warm for the next one, on any connection."""
+        if self.cycle is cycle and cycle.response_complete and not cycle.more_body:
+            self.cycle = None  # type: ignore[assignment]
+            if not self._in_head:  # else they are the next one's
+                self.scope = self.headers = None  # type: ignore[assignment]
+
     def discard(self) -> None:
         """The rest of a body that was answered already: let it come, for a moment, and go on with the connection."""
         self._start_timer(LINGER_S, self.transport.close)
@@ -135,7 +143,7 @@ class BridgeProtocol(HttpToolsProtocol):
     def shutdown(self) -> None:
         """The listener has closed. A connection without a request yet gets its first one answered: its client may have
         sent it already, and could not tell a reset from a lost answer."""
-        if isinstance(self.cycle, Cycle) or self.transport.is_closing():
+        if self._has_asked or self.transport.is_closing():
             super().shutdown()
             return
         self._is_last = True
@@ -158,7 +166,7 @@ class BridgeProtocol(HttpToolsProtocol):
             return
         if self._in_head:
             self._head_goes_on(len(data))
-        elif self.cycle.more_body:
+        elif self.cycle is not None and self.cycle.more_body:
             self._body_goes_on(len(data))
 
     def _head_goes_on(self, size_bytes: int) -> None:
@@ -245,7 +253,7 @@ class BridgeProtocol(HttpToolsProtocol):
         if version != "1.1" or self._hosts != 1 or len(self.pipeline) >= MAX_AHEAD:
             self._check(version)
             scope["http_version"] = version
-        self._in_head = False
+        self._has_asked, self._in_head = True, False
         self._unparsed_bytes = self._around_bytes = 0
         self._stop_timer()
         scope["method"] = parser.get_method().decode("ascii")

@@ -149,6 +149,35 @@ async def test_pipelined_requests_are_answered_in_turn() -> None:
         assert [(await client.answer())[2] for _ in range(3)] == [b"one", b"two", b"three"]
 
 
+async def test_a_head_that_has_begun_to_arrive_is_not_disturbed_by_the_answer_before_it() -> None:
+    release = asyncio.Event()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        body = await read(receive)
+        await release.wait()
+        await answer(send, 200, body + dict(scope["headers"])[b"x-part"])
+
+    async with connected(app) as client:
+        client.send(b"POST / HTTP/1.1\r\nHost: a\r\nX-Part: 1\r\nContent-Length: 3\r\n\r\none")
+        client.send(b"GET /two HTTP/1.1\r\nX-Part: 2\r\n")
+        await client.writer.drain()
+        release.set()
+        assert (await client.answer())[2] == b"one1"
+        client.send(b"Host: a\r\n\r\n")
+        assert (await client.answer())[2] == b"2"
+
+
+async def test_nothing_is_kept_of_a_request_that_is_over() -> None:
+    connections: list[BridgeProtocol] = []
+    async with served(echo, protocols=connections) as port:
+        client = await Client.connect(port)
+        client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\none")
+        await client.answer()
+        (connection,) = connections
+        assert (connection.cycle, connection.scope, connection.headers) == (None, None, None)
+        client.close()
+
+
 @pytest.mark.parametrize("cuts", [1, 7])
 async def test_a_request_that_asks_for_an_upgrade_keeps_its_body_and_its_connection(cuts: int) -> None:
     """Java's HttpClient asks for h2c on the first request of each connection, POSTs too."""
