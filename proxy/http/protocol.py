@@ -166,7 +166,7 @@ class BridgeProtocol(HttpToolsProtocol):
             return
         if self._in_head:
             self._head_goes_on(len(data))
-        elif self.cycle is not None and self.cycle.more_body:
+        elif isinstance(self.cycle, Cycle) and self.cycle.more_body:
             self._body_goes_on(len(data))
 
     def _head_goes_on(self, size_bytes: int) -> None:

@@ -174,7 +174,7 @@ async def test_nothing_is_kept_of_a_request_that_is_over() -> None:
         client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\none")
         await client.answer()
         (connection,) = connections
-        assert (connection.cycle, connection.scope, connection.headers) == (None, None, None)
+        assert not any((connection.cycle, connection.scope, connection.headers))
         client.close()
 
 
