@@ -132,6 +132,12 @@ class Exchange:
         return value
 
     @property
+    def client_address(self) -> str | None:
+        """Where its connection comes from, without the port; None: nobody knows."""
+        client: tuple[str, int] | None = self.scope["client"]
+        return client[0] if client else None
+
+    @property
     def principal(self) -> Principal | None:
         """Its caller, where the route asks who that is."""
         return self.admission.principal if self.admission is not None else None

@@ -51,12 +51,12 @@ class GuardedEndpoint:
         await self._inner(exchange)
 
     def _note(self, exchange: Exchange, error: ProxyError) -> None:
-        client, principal = exchange.scope.get("client"), exchange.principal
+        principal = exchange.principal
         self._denials.denied(
             by=principal.id if principal else NOBODY,
             route=self._route,
             code=error.code,
-            client=client[0] if client else NOBODY,
+            client=exchange.client_address or NOBODY,
             request_id=exchange.request_id,
             why=getattr(error, "why", "") or error.title,
         )

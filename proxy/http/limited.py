@@ -91,8 +91,8 @@ def everybody(_: Exchange) -> Hashable:
 
 
 def by_address(exchange: Exchange) -> Hashable:
-    client = exchange.scope["client"]
-    return client_of(client[0]) if client else ""
+    address = exchange.client_address
+    return client_of(address) if address else ""
 
 
 def by_template(text: str) -> Who:

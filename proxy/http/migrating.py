@@ -120,8 +120,7 @@ class MigratingEndpoint:
                 return self.caller.text(attempt.request)
             except ProxyError:
                 pass
-        client = attempt.exchange.scope["client"]
-        return client[0] if client else "unknown"
+        return attempt.exchange.client_address or "unknown"
 
     # ---- the stages
 

@@ -70,7 +70,7 @@ async def body_pieces(exchange: Exchange, limit_bytes: int | None = None) -> Asy
 def request_headers(exchange: Exchange) -> Headers:
     """What goes on of the client's headers, and what the bridge says of itself."""
     scope = exchange.scope
-    client = (scope["client"] or ("unknown",))[0].encode()
+    client = (exchange.client_address or "unknown").encode()
     host, proto = exchange.header(b"host") or b"", scope["scheme"].encode()
     node = b'"[%b]"' % client if b":" in client else client
     by = b'host="%b";' % host if _host.fullmatch(host) else b""

@@ -5,7 +5,7 @@ or to an upstream, passes on the right one.
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from proxy.clock import now_s
@@ -169,13 +169,12 @@ class LoggedEndpoint:
 
 def _line(exchange: Exchange, end: Ending, seconds: float) -> dict[str, str | int | float | None]:
     """What every line of the access log says of its request."""
-    client: Sequence[object] | None = exchange.scope["client"]
     return {
         "method": exchange.scope["method"],
         "status": end.status,
         "code": end.code,
         "ms": round(seconds * 1_000, 1),
-        "client": str(client[0]) if client else None,
+        "client": exchange.client_address,
         "caller": exchange.principal.id if exchange.principal else None,
         "request_id": exchange.request_id,
         "trace_id": trace_id_of(exchange.header(TRACEPARENT)),
