@@ -18,7 +18,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from secrets import token_urlsafe
 
@@ -67,6 +67,7 @@ from proxy.replays import Replays
 from proxy.routes.table import RouteTable
 from proxy.seams import GroupMember
 from proxy.steering import Steering
+from proxy.tasks import Tasks
 from proxy.upstream.jwks import Issuers, Source
 from proxy.upstream.tokens import token_source
 from proxy.upstream.upstreams import Upstreams
@@ -104,7 +105,7 @@ class Bridge:
         self._signer = Signer(secrets_of(config))
         self._worker = worker
         self._stack = AsyncExitStack()
-        self._tasks: set[asyncio.Task[object]] = set()
+        self._tasks = Tasks()
 
     async def __aenter__(self) -> "Bridge":
         config, enter = self._config, self._stack.enter_async_context
@@ -158,14 +159,12 @@ class Bridge:
         )
         self.http.table = self._services.table(config)
         self.metrics.add_source(self._samples)
-        self._keep(watch_loop(self.metrics.loop_lag))
+        self._tasks.begin(watch_loop(self.metrics.loop_lag), name="watch the loop")
         return self
 
     async def __aexit__(self, *_: object) -> None:
         self.end_streams()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._tasks.end()
         await self._stack.aclose()
 
     def _new_session(self, key: GroupKey) -> GroupSession:
@@ -193,7 +192,7 @@ class Bridge:
             with contextlib.suppress(ConfigMistakes):
                 await self.reload()
 
-        self._keep(reload())
+        self._tasks.begin(reload(), name="reload")
 
     async def reload(self) -> Sequence[str]:
         """See `Operations.reload`. Requests in flight finish under the routes they came in under."""
@@ -209,8 +208,8 @@ class Bridge:
         self.http.table = self._services.table(new)
         self._replays.follow(new)
         self._issuers.keep([source_of(issuer) for issuer in new.auth.jwt] if new.auth else [])
-        self._keep(self._groups.keep(group_keys(new)))
-        self._keep(self._feeds.keep(feed_keys(new)))
+        self._tasks.begin(self._groups.keep(group_keys(new)), name="end groups")
+        self._tasks.begin(self._feeds.keep(feed_keys(new)), name="end feeds")
         changed = list(changes(old, new))
         log.info("reloaded", changes=len(changed))
         return changed
@@ -275,12 +274,6 @@ class Bridge:
 
     def _note_kafka_error(self, operation: str, error: BaseException) -> None:
         self.metrics.kafka_error(operation, type(error).__name__)
-
-    def _keep(self, work: Coroutine[None, None, object]) -> None:
-        """Run beside everything else until it ends or the bridge closes."""
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
 
 
 def source_of(issuer: Issuer) -> Source:

@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import os
 import socket
-from collections.abc import Coroutine, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import AsyncExitStack
 from functools import partial
 from secrets import token_hex
@@ -32,6 +32,7 @@ from proxy.migrate.stages import Setting
 from proxy.observe.logs import logger
 from proxy.observe.metrics import Sample
 from proxy.seams import NewTail, Submitter, Topics
+from proxy.tasks import Tasks
 
 SHADOW_BYTES = 64 * 1024 * 1024  # of one route's queue
 DIVERGENCE_PARTITIONS = 4
@@ -62,7 +63,7 @@ class Migrations:
         self._settings = settings
         self._submitter = submitter
         self._routes: dict[str, RouteOnItsWay] = {}
-        self._tasks: set[asyncio.Task[object]] = set()
+        self._tasks = Tasks()
         self._stack = AsyncExitStack()
         name = self._internal.migrations
         topic = TopicLog(name, topics, new_tail, submitter, partial(self._make, name, COMPACTED, 1))
@@ -83,9 +84,7 @@ class Migrations:
                 await asyncio.gather(*(way.shadow.flush() for way in self._routes.values()), self.divergences.flush())
         for way in self._routes.values():
             way.shadow.stop()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._tasks.end()
         await self._stack.aclose()
 
     def follow(self, config: Config) -> None:
@@ -96,9 +95,9 @@ class Migrations:
             self._follow(route)
         if migrating and not self._takes_part:
             self._takes_part = True
-            self._keep(self._stack.enter_async_context(self.control))
-            self._keep(self.divergences.run())
-            self._keep(self._make_divergences())
+            self._tasks.begin(self._stack.enter_async_context(self.control), name="take part")
+            self._tasks.begin(self.divergences.run(), name="divergences")
+            self._tasks.begin(self._make_divergences(), name="make the divergence topic")
 
     def of(self, route: str) -> RouteOnItsWay:
         """Of a route that has `migrate`, or had when it was last followed. Raises NoMigration."""
@@ -142,7 +141,7 @@ class Migrations:
             )
             way = RouteOnItsWay(route.name, self.control.standing(route.name), shadow, account)
             self._routes[route.name] = way
-            self._keep(shadow.run())
+            self._tasks.begin(shadow.run(), name=f"shadow {route.name}")
         way.comparer = comparer
 
     async def _make(self, name: str, content: Mapping[str, str], partitions: int) -> None:
@@ -163,11 +162,6 @@ class Migrations:
             except ProxyError as error:
                 log.warning("divergence_topic_missing", topic=self.divergences.topic, reason=error.detail)
             await asyncio.sleep(RETRY_S)
-
-    def _keep(self, work: Coroutine[None, None, object]) -> None:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
 
 
 def terms_of(route: Route) -> Terms:

@@ -16,6 +16,7 @@ from proxy.migrate.replay import Replay
 from proxy.migrate.unseen import Book, Log, Progress, missed
 from proxy.observe.metrics import Sample
 from proxy.seams import Missed, NewTail, Topics, Upstream
+from proxy.tasks import Tasks
 
 LOOK_S = 3.0
 
@@ -38,6 +39,7 @@ class Replays:
         self._upstream = upstream
         self._routes: dict[str, Route] = {}
         self._divergences = ""
+        self._tasks = Tasks()
         self._running: dict[str, tuple[Replay, asyncio.Task[None]]] = {}
         self._before: dict[str, tuple[int, int]] = {}  # sent and refused by those before
 
@@ -48,10 +50,7 @@ class Replays:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        tasks = [task for _, task in self._running.values()]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._tasks.end()
 
     def follow(self, config: Config) -> None:
         """Put this configuration in force. What runs goes on."""
@@ -85,7 +84,9 @@ class Replays:
         if name in self._running:
             ended, (sent, refused) = self._running[name][0].progress, self._before.get(name, (0, 0))
             self._before[name] = sent + ended.sent, refused + ended.refused
-        self._running[name] = replay, asyncio.create_task(replay.run(), name=f"replay {name}")
+        task = asyncio.create_task(replay.run(), name=f"replay {name}")
+        self._tasks.keep(task)
+        self._running[name] = replay, task
         return {"route": name, **replay.progress.as_json()}
 
     async def stop(self, name: str) -> dict[str, Any]:

@@ -15,7 +15,7 @@ topic (`auto.create.topics.enable`).
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from functools import partial
 from itertools import chain, repeat
 
@@ -30,6 +30,7 @@ from proxy.kafka.errors import REFUSED, outcome
 from proxy.observe.logs import logger
 from proxy.record import Partition, Record, Topic
 from proxy.seams import Batch, BatchRefused, Written
+from proxy.tasks import Tasks
 
 MAX_BATCH_BYTES = 512 * 1024  # 16 KiB, the library's default, collapses at 1,000 requests in flight
 RECONNECT_S = (0.1, 0.2, 0.5)  # waits between attempts to start, then one a second
@@ -80,20 +81,18 @@ class Producer:
         self._on_refused = on_refused
         self._life: Life | None = None
         self._started = asyncio.Event()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = Tasks()
         self.replaced = 0  # so far, for metrics
 
     def __repr__(self) -> str:
         return f"<Producer {self._life or 'waiting for Kafka'}>"
 
     async def __aenter__(self) -> "Producer":
-        self._keep(self._start())
+        self._tasks.begin(self._start(), name="start a producer")
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._tasks.end()
         if self._life is not None:
             self._life.retired = True
             await self._stop(self._life)
@@ -118,7 +117,7 @@ class Producer:
         finally:
             life.batches -= 1
             if life.retired and not life.batches:
-                self._keep(self._stop(life))
+                self._tasks.begin(self._stop(life), name="stop a producer")
 
     async def _hand_over(self, life: Life, batch: ProducerBatch, partition: Partition) -> Written:
         topic, number = partition
@@ -159,9 +158,9 @@ class Producer:
         self._started.clear()
         self.replaced += 1
         log.warning("producer_replaced", reason=reason)
-        self._keep(self._start())
+        self._tasks.begin(self._start(), name="start a producer")
         if not life.batches:
-            self._keep(self._stop(life))
+            self._tasks.begin(self._stop(life), name="stop a producer")
 
     def _sender_ended(self, life: Life) -> None:
         """What it had will never be answered: say so to those who wait."""
@@ -202,8 +201,3 @@ class Producer:
     def _note(self, error: KafkaError, partition: Partition) -> None:
         self._on_error("produce", error)
         log.warning("batch_failed", topic=partition.topic, partition=partition.partition, error=repr(error))
-
-    def _keep(self, work: Coroutine[None, None, None]) -> None:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)

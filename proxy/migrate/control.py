@@ -12,7 +12,7 @@ What a change of stage is stands in `changing.py`; what it does to a route of th
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from proxy.clock import Deadline, now_s
@@ -24,6 +24,7 @@ from proxy.migrate.stages import Setting
 from proxy.migrate.standing import Standing
 from proxy.observe.logs import Seldom, logger
 from proxy.seams import ControlLog, Figures
+from proxy.tasks import Tasks
 
 BEAT_S = 1.0
 STALE_S = 5.0
@@ -61,7 +62,7 @@ class Control:
         self._known_s: float | None = None
         self._turn = asyncio.Event()
         self._opened = asyncio.Event()
-        self._tasks: set[asyncio.Task[object]] = set()
+        self._tasks = Tasks()
         self._removed: set[bytes] = set()
         self._seldom = Seldom()
         self._voice = Voice(self._confirm, self._abandon, self._shadowed)
@@ -70,15 +71,14 @@ class Control:
         return f"<Control {self.me.id} {'fresh' if self.is_fresh else 'stale'}, {self.chronicle!r}>"
 
     async def __aenter__(self) -> "Control":
-        for work in (self._read_for_ever(), self._beat(), self._look()):
-            self.keep(work)
+        self._tasks.begin(self._read_for_ever(), name="read the control topic")
+        self._tasks.begin(self._beat(), name="beat")
+        self._tasks.begin(self._look(), name="look around")
         return self
 
     async def __aexit__(self, *_: object) -> None:
         """The others need not wait for us any longer. Requests are drained before."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._tasks.end()
         if self.joined_s is not None:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LEAVE_S):
@@ -107,7 +107,7 @@ class Control:
             standing = Standing(route, file or Setting("legacy"))
             found = Participant(self.me.id, standing, self.chronicle.route(route), self._voice)
             self._participants[route] = found
-            self.keep(found.run())
+            self._tasks.begin(found.run(), name=f"take part in {route}")
             found.tell(is_fresh=self.is_fresh)
         if file is not None and not found.is_ours:
             found.adopt(file)
@@ -192,7 +192,7 @@ class Control:
             keys.update(words.leaving(replica, self.chronicle.routes))
         for key in keys - self._removed:
             self._removed.add(key)
-            self.keep(self.write(key, None))
+            self._tasks.begin(self.write(key, None), name="tidy")
 
     # ---- being heard
 
@@ -230,12 +230,6 @@ class Control:
 
     def _shadowed(self, route: str) -> tuple[int, int]:
         return self.figures.shadowed(route) if self.figures is not None and route in self.terms else (0, 0)
-
-    def keep(self, work: Coroutine[None, None, object]) -> None:
-        """Run beside everything else until it ends or we leave."""
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
 
     # ---- who else is there
 

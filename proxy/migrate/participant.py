@@ -11,15 +11,16 @@ Being late is not hidden by having caught up: whoever asked for the change reads
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from proxy.clock import now_s
 from proxy.migrate.chronicle import Change, Confirmation, Outcome, RouteChronicle
 from proxy.migrate.stages import Setting
 from proxy.migrate.standing import WAIT_S, Standing
 from proxy.observe.logs import logger
+from proxy.tasks import Tasks
 
 HOLD_S = WAIT_S
 
@@ -30,8 +31,8 @@ log = logger("migrate")
 class Voice:
     """How a participant is heard: each returns once it is written, or has failed and is logged."""
 
-    confirm: Callable[[Confirmation], Awaitable[None]]
-    abandon: Callable[[Outcome], Awaitable[None]]
+    confirm: Callable[[Confirmation], Coroutine[Any, Any, None]]
+    abandon: Callable[[Outcome], Coroutine[Any, Any, None]]
     shadowed: Callable[[str], tuple[int, int]]
 
 
@@ -52,7 +53,7 @@ class Participant:
         self._ready = ""  # id of the change for which we said we were ready
         self._late = ""  # id of the change in which we gave up holding
         self._complained = ""
-        self._telling: set[asyncio.Task[None]] = set()
+        self._telling = Tasks()
 
     def __repr__(self) -> str:
         return f"<Participant in {self.standing}>"
@@ -84,8 +85,7 @@ class Participant:
                         await self._news.wait()
         finally:
             self._stop_settling()
-            for each in self._telling:
-                each.cancel()
+            self._telling.cancel()
 
     # ---- decisions
 
@@ -169,13 +169,8 @@ class Participant:
         confirmation = Confirmation(kind, self._replica, route, epoch, is_late, requests, violations)
         self._say(self._voice.confirm(confirmation))
 
-    def _say(self, telling: Awaitable[None]) -> None:
-        async def say() -> None:
-            await telling
-
-        task = asyncio.create_task(say(), name=f"tell of {self.standing.route}")
-        self._telling.add(task)
-        task.add_done_callback(self._telling.discard)
+    def _say(self, telling: Coroutine[Any, Any, None]) -> None:
+        self._telling.begin(telling, name=f"tell of {self.standing.route}")
 
     def _patience_s(self) -> float | None:
         if self._held and self._complained != self._held and self.standing.coming is not None:

@@ -14,6 +14,7 @@ from proxy.config.share import parse_share
 from proxy.observe.metrics import Sample
 from proxy.observe.outbox import Outbox
 from proxy.observe.traceparent import Headers, Place, bound_of, place_of
+from proxy.tasks import Tasks
 
 WAITING_SPANS = 4_096
 BATCH_SPANS = 512
@@ -79,14 +80,14 @@ class Tracers:
         self._make = make
         self._now: Tracer | None = None
         self._past = [0, 0, 0]
-        self._closing: set[asyncio.Task[None]] = set()
+        self._closing = Tasks()
 
     async def __aenter__(self) -> "Tracers":
         return self
 
     async def __aexit__(self, *_: object) -> None:
         self.follow(None)
-        await asyncio.gather(*self._closing)
+        await self._closing.finish()
 
     def follow(self, settings: Tracing | None) -> Tracer | None:
         """The tracer for these settings: the one there is, if they are its own. None: nothing is traced."""
@@ -113,6 +114,4 @@ class Tracers:
             await tracer.close()
             self._past = [past + last for past, last in zip(self._past, tracer.counts(), strict=True)]
 
-        task = asyncio.create_task(close())
-        self._closing.add(task)
-        task.add_done_callback(self._closing.discard)
+        self._closing.begin(close(), name="close a tracer")

@@ -17,6 +17,7 @@ from proxy.errors import PeerAway
 from proxy.observe.logs import logger
 from proxy.peers.frame import BadFrame, Opener, Sealer
 from proxy.peers.handshake import Calling, Listening, Stranger
+from proxy.tasks import Tasks
 
 HANDSHAKE_S = 5.0
 PULSE_S = 1.0
@@ -61,7 +62,7 @@ class Connection(asyncio.Protocol):
         self._unwritten: list[bytes] = []
         self._ids = count()
         self._awaited: dict[int, asyncio.Future[Any]] = {}
-        self._answering: set[asyncio.Task[None]] = set()
+        self._answering = Tasks()
         self._heard_s = now_s()
         self._pulse: asyncio.TimerHandle | None = None
         self._reason = "it closed the connection"
@@ -137,8 +138,7 @@ class Connection(asyncio.Protocol):
         for answer in self._awaited.values():
             if not answer.done():
                 answer.set_exception(PeerAway(f"The connection to the peer {self.address} broke.", is_sent=True))
-        for task in self._answering:
-            task.cancel()
+        self._answering.cancel()
         self._ear.closed(self, str(exc) if exc else self._reason)
 
     # ---- handshake
@@ -191,9 +191,7 @@ class Connection(asyncio.Protocol):
                 said = None
             self._send([_ANSWERED, number, said])
 
-        task = asyncio.create_task(answer(), name=f"answer peer {self.address}")
-        self._answering.add(task)
-        task.add_done_callback(self._answering.discard)
+        self._answering.begin(answer(), name=f"answer peer {self.address}")
 
     # ---- signs of life
 

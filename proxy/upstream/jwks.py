@@ -23,6 +23,7 @@ from proxy.auth.keyset import KeySet, NoKeys
 from proxy.clock import now_s
 from proxy.observe.logs import logger
 from proxy.observe.metrics import Sample
+from proxy.tasks import Tasks
 from proxy.upstream.document import NoDocument, body_of, document
 
 FETCH_WITHIN_S = 5.0
@@ -174,7 +175,7 @@ class Issuers:
     def __init__(self) -> None:
         self._all: dict[Source, Jwks] = {}
         self._session: aiohttp.ClientSession | None = None
-        self._leaving: set[asyncio.Task[None]] = set()
+        self._leaving = Tasks()
 
     def __repr__(self) -> str:
         return f"<Issuers {list(self._all.values())}>"
@@ -184,7 +185,7 @@ class Issuers:
 
     async def __aexit__(self, *_: object) -> None:
         self.keep([])
-        await asyncio.gather(*self._leaving)
+        await self._leaving.finish()
         if self._session is not None:
             await self._session.close()
 
@@ -200,9 +201,7 @@ class Issuers:
     def keep(self, sources: Sequence[Source]) -> None:
         """Forget all others."""
         for source in self._all.keys() - set(sources):
-            task = asyncio.create_task(self._all.pop(source).end())
-            self._leaving.add(task)
-            task.add_done_callback(self._leaving.discard)
+            self._leaving.begin(self._all.pop(source).end(), name=f"forget {source.name}")
 
     def states(self) -> Iterator[tuple[str, bool, str]]:
         """Of each its name, whether its tokens are taken, and what went wrong last, for operators."""

@@ -7,6 +7,7 @@ from proxy.clock import now_s
 from proxy.config.upstreams import UpstreamService
 from proxy.observe.logs import logger
 from proxy.observe.metrics import Sample, UpstreamMetrics
+from proxy.tasks import Tasks
 from proxy.upstream.health import watch_health
 from proxy.upstream.service import Service
 
@@ -22,7 +23,7 @@ class Upstreams:
         self._metrics_of = metrics_of
         self._services: dict[str, Service] = {}
         self._checks: dict[str, asyncio.Task[None]] = {}
-        self._retiring: set[asyncio.Task[None]] = set()
+        self._tasks = Tasks()
 
     def __repr__(self) -> str:
         return f"<Upstreams {', '.join(self._services) or 'none'}>"
@@ -31,10 +32,7 @@ class Upstreams:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        tasks = [*self._checks.values(), *self._retiring]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._tasks.end()
         for service in self._services.values():
             await service.close()
 
@@ -56,16 +54,16 @@ class Upstreams:
         for name, service in fresh.items():
             self._services[name] = service
             if service.config.health:
-                self._checks[name] = asyncio.create_task(watch_health(service, service.config.health))
+                check = asyncio.create_task(watch_health(service, service.config.health), name=f"check {name}")
+                self._checks[name] = check
+                self._tasks.keep(check)
 
     def _retire(self, name: str) -> None:
         service = self._services.pop(name)
         checks = self._checks.pop(name, None)
         if checks:
             checks.cancel()
-        task = asyncio.create_task(_close_when_idle(service))
-        self._retiring.add(task)
-        task.add_done_callback(self._retiring.discard)
+        self._tasks.begin(_close_when_idle(service), name=f"retire {name}")
 
     def samples(self) -> Iterator[Sample]:
         """What they are like now."""

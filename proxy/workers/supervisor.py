@@ -14,7 +14,6 @@ import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import uvloop
 
@@ -26,6 +25,7 @@ from proxy.observe.audit import audit
 from proxy.observe.metrics import Snapshot
 from proxy.observe.totals import Totals
 from proxy.server import Server, Stop, address, end_at_once, listen, listen_together, renew, tls_context
+from proxy.tasks import Tasks
 from proxy.workers.admin import admin_app
 from proxy.workers.child import Child, WorkerSilent
 from proxy.workers.slot import Slot
@@ -74,7 +74,7 @@ class Supervisor:
         self._stop = Stop(self._end_at_once)
         self._draining = False
         self._reloading = asyncio.Lock()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = Tasks()
 
     async def run(self) -> int:
         """Until a signal, or until a worker cannot start. Returns the exit code."""
@@ -83,13 +83,15 @@ class Supervisor:
             serving = asyncio.create_task(server.serve([self._admin]))
             keeping = [asyncio.create_task(slot.keep()) for slot in self._slots]
             asking = asyncio.create_task(self._stop.requested.wait())
-            looking = [asyncio.create_task(slot.watch(LOOK_EVERY_S)) for slot in self._slots]
-            beside = [asking, asyncio.create_task(self._announce()), *looking]
+            self._tasks.keep(asking)
+            self._tasks.begin(self._announce(), name="announce")
+            for slot in self._slots:
+                self._tasks.begin(slot.watch(LOOK_EVERY_S), name=f"watch worker {slot.worker}")
             await asyncio.wait([asking, *keeping], return_when=asyncio.FIRST_COMPLETED)
             code = await self._drain(keeping)
             server.should_exit = True
             await serving
-            await _end([*beside, *self._tasks])
+            await self._tasks.end()
         return code
 
     async def _announce(self) -> None:
@@ -181,12 +183,4 @@ class Supervisor:
             with contextlib.suppress(ConfigMistakes):
                 await self.reload()
 
-        task = asyncio.create_task(reload())
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-
-async def _end(tasks: Sequence[asyncio.Task[Any]]) -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+        self._tasks.begin(reload(), name="reload")

@@ -29,7 +29,7 @@ FLOORS: dict[int, set[str]] = {
     3: {"produce", "consume", "migrate"},
     2: {"kafka", "peers", "upstream", "observe"},
     1: {"config", "routes", "auth", "limits"},
-    0: {"__init__", "record", "principal", "errors", "clock", "seams", "shipped", "shown", "tls"},
+    0: {"__init__", "record", "principal", "errors", "clock", "seams", "shipped", "shown", "tasks", "tls"},
 }
 FLOOR_OF = {room: floor for floor, rooms in FLOORS.items() for room in rooms}
 ONE_ROOM = {0, 5}

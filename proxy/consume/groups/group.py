@@ -23,6 +23,7 @@ from proxy.consume.peering.sharing import Sharing
 from proxy.consume.token import Kind, Signer
 from proxy.errors import KafkaAway, ProxyError
 from proxy.seams import AckOutcome, Delivery, Handout, NewMember, Peers, Submitter
+from proxy.tasks import Tasks
 
 __all__ = ["GroupSession", "GroupSettings"]
 
@@ -59,7 +60,7 @@ class GroupSession:
         self._group = settings.group
         self._signer = signer
         self._line = Line()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = Tasks()
         self._was_lent = False  # the last hand-out came from a peer
         self._streams: dict[int, Stream] = {}  # open ones, and those that may be resumed
         self.control = Control(self.owner, peers, self.state)
@@ -225,9 +226,7 @@ class GroupSession:
         if self._resume_here(seen):
             return
         if self._sharing is not None:
-            task = asyncio.create_task(self._resume_elsewhere(self._sharing, seen), name=f"resume {self._group}")
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._tasks.begin(self._resume_elsewhere(self._sharing, seen), name=f"resume {self._group}")
         elif self.is_auto:
             self.settle(seen, seen.held)
 
