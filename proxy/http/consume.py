@@ -10,6 +10,7 @@ from proxy.errors import Malformed, RouteClosed
 from proxy.http.accept import choose
 from proxy.http.exchange import Exchange, whole_number
 from proxy.limits.gate import Streams
+from proxy.routes.request import MAX_FIELDS
 
 JSON: Final = "application/json"
 SSE: Final = "text/event-stream"
@@ -64,15 +65,15 @@ class ConsumeEndpoint:
 
 async def answer_closed(exchange: Exchange) -> None:
     """A route that is retired: 204 tells an EventSource to stop for good; everyone else is told by an error."""
-    if choose(exchange.header(b"accept"), OFFERED) != SSE:
+    if choose(exchange.header_list(b"accept"), OFFERED) != SSE:
         raise RouteClosed("This route is retired: nothing more will come of it. Stop asking.")
     await exchange.answer(204, [NO_STORE, VARY], b"")
 
 
 def read_ask(exchange: Exchange) -> Ask:
-    """Raises NotAcceptable for an Accept header without one of ours, Malformed for a parameter out of bounds."""
-    media = choose(exchange.header(b"accept"), OFFERED)
-    query = dict(parse_qsl(exchange.query_string.decode("latin-1"), keep_blank_values=True, max_num_fields=100))
+    """Raises NotAcceptable for Accept headers without one of ours, Malformed for a parameter out of bounds."""
+    media = choose(exchange.header_list(b"accept"), OFFERED)
+    query = _fields(exchange.query_string)
     return Ask(
         media=media,
         max_records=whole_number(query.get("max", str(DEFAULT_RECORDS)), name="max", least=1, most=MAX_RECORDS),
@@ -83,12 +84,20 @@ def read_ask(exchange: Exchange) -> Ask:
     )
 
 
+def _fields(query_string: bytes) -> Mapping[str, str]:
+    """Of one given twice the last. Raises Malformed."""
+    try:
+        return dict(parse_qsl(query_string.decode("latin-1"), keep_blank_values=True, max_num_fields=MAX_FIELDS))
+    except ValueError:
+        raise Malformed(f"The query has more than {MAX_FIELDS} fields. Ask with fewer.") from None
+
+
 def _wait_s(exchange: Exchange, query: Mapping[str, str]) -> int:
     """`wait=20` in the query, else `Prefer: wait=20` (RFC 7240, which has a preference we cannot read ignored)."""
     if "wait" in query:
         return whole_number(query["wait"], name="wait", least=0, most=MAX_WAIT_S)
-    prefer = _wait.search((exchange.header(b"prefer") or b"").decode("latin-1"))
-    if prefer is None or not prefer[1].isdigit():
+    prefer = _wait.search((exchange.header_list(b"prefer") or b"").decode("latin-1"))
+    if prefer is None or not (prefer[1].isascii() and prefer[1].isdigit()):
         return DEFAULT_WAIT_S
     return min(int(prefer[1][:9]), MAX_WAIT_S)
 

@@ -159,6 +159,11 @@ class Exchange:
         """The header of that (lower-case) name; of several the last."""
         return self._by_name.get(name)
 
+    def header_list(self, name: bytes) -> bytes | None:
+        """The header of that (lower-case) name whose value is a list: several are one (RFC 9110, 5.3)."""
+        values = [value for each, value in self.headers if each == name]
+        return b", ".join(values) if values else None
+
     def replace_headers(self, headers: Headers) -> None:
         """What the request brought is this from now on, for everybody."""
         self.headers = headers

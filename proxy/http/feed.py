@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import parse_qsl, quote, urlencode
 from weakref import WeakValueDictionary
 
 import orjson
@@ -28,6 +28,7 @@ from proxy.record import Fetched
 from proxy.seams import FeedCursor, FeedEvent, FeedReader
 
 STREAM_RECORDS = 200  # in one write to a stream
+PATH_SIGNS = "/%:@!$&'()*+,;="  # stand in a path as they are (RFC 3986, 3.3); what else came raw would end the link
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +200,7 @@ def _gap(media: str, gone: Gone, position: str) -> bytes:
 
 def _has(exchange: Exchange, position: str) -> bool:
     """Whether the client says that it has what there is up to this position (RFC 9110, 13.1.2)."""
-    tags = (exchange.header(b"if-none-match") or b"").decode("latin-1").split(",")
+    tags = (exchange.header_list(b"if-none-match") or b"").decode("latin-1").split(",")
     return any(tag.strip().removeprefix("W/").strip('"') == position for tag in tags)
 
 
@@ -208,7 +209,8 @@ def _next_url(exchange: Exchange, position: str) -> str:
     query = parse_qsl(exchange.query_string.decode("latin-1"), keep_blank_values=True)
     query = [(name, value) for name, value in query if name != "position"]
     raw_path: bytes = exchange.scope["raw_path"]
-    return f"{raw_path.decode('latin-1')}?{urlencode([*query, ('position', position)])}"
+    path = quote(raw_path, safe=PATH_SIGNS)
+    return f"{path}?{urlencode([*query, ('position', position)])}"
 
 
 def size_bytes(events: Sequence[FeedEvent]) -> int:

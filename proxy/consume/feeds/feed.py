@@ -54,6 +54,7 @@ class Feed:
     ) -> None:
         self.names = tuple(sorted(set(names)))
         self._tail = new_tail()
+        self._asks = new_tail()  # questions on a connection of their own, where no fetch is before them
         self._topics = topics
         self._signer = signer
         self._catch_up = catch_up
@@ -152,7 +153,7 @@ class Feed:
         """The first record of that time or later; the end, where there is none."""
         bounds = await self.bounds(layout.partitions)
         known = [p for p, limits in bounds.items() if limits is not ANYWHERE]
-        found = await self._tail.first_since(known, time_ms, Deadline.after(ASK_S)) if known else {}
+        found = await self._asks.first_since(known, time_ms, Deadline.after(ASK_S)) if known else {}
         return {p: Mark(found.get(p, ends if p in known else begins)) for p, (begins, ends) in bounds.items()}
 
     # ---- what cursors ask for
@@ -167,7 +168,7 @@ class Feed:
 
     async def bounds(self, partitions: Sequence[Partition]) -> Bounds:
         present = [p for p in partitions if p.partition < self._count(p.topic)]
-        known = await self._tail.bounds(present, Deadline.after(ASK_S)) if present else {}
+        known = await self._asks.bounds(present, Deadline.after(ASK_S)) if present else {}
         return {partition: known.get(partition, ANYWHERE) for partition in partitions}
 
     # ---- reading
@@ -189,6 +190,7 @@ class Feed:
                     await asyncio.sleep(RETRY_S[min(failures, len(RETRY_S)) - 1])
         finally:
             await self._tail.close()
+            await self._asks.close()
 
     def _failed(self, trouble: ProxyError, failures: int) -> int:
         if type(trouble) is not type(self._trouble):

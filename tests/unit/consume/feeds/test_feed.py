@@ -31,7 +31,7 @@ async def feeding(
 ) -> AsyncIterator[Feed]:
     async with CatchUp(log.tail, readers=readers) as catch_up:
         feed = Feed(names or ("a",), log.tail, log, SIGNER, catch_up, ring_records=ring)
-        log.tails[-1].is_stuck = is_stuck
+        log.tails[-2].is_stuck = is_stuck  # it reads by that one, and asks by the last
         running = asyncio.create_task(feed.run())
         try:
             yield feed
@@ -183,7 +183,7 @@ async def test_a_client_at_the_end_of_a_log_that_ends_without_records_needs_no_r
         cursor = await feed.cursor(None, start="latest")  # at 8, and the last record is at 4
         following = asyncio.create_task(cursor.next(10))
         await asyncio.sleep(1.5)  # longer than it waits for a ring that is behind
-        assert len(log.tails) == 1
+        assert len(log.tails) == 2  # the two that every feed has
         log.append(A0)
         assert [event.record.offset for event in await asyncio.wait_for(following, 5)] == [8]
 
@@ -538,13 +538,13 @@ async def test_a_position_of_a_quicker_replica_is_taken_without_a_gap_or_a_repea
     async with feeding(log) as quick, feeding(log) as slow:
         events = await next_events(await quick.cursor(None, start="earliest"), 10)
         await until(lambda: slow._ring and slow.ring.tip[0].next_offset == 10)
-        log.tails[1].is_stuck = True  # the reader of `slow`
+        log.tails[2].is_stuck = True  # the reader of `slow`
         log.append(A0, 5)
         later = await next_events(await quick.cursor(events[9].position, start="latest"), 3)
         cursor = await slow.cursor(later[2].position, start="latest")
         assert [event.record.offset for event in await cursor.next(2)] == [13]  # from the log, after the one before it
         assert cursor.is_in_ring  # ahead of it, and known to continue it
-        log.tails[1].is_stuck = False
+        log.tails[2].is_stuck = False
         assert await next_offsets(cursor, 1) == [14]
         assert await is_quiet(cursor)
 
