@@ -97,7 +97,7 @@ class World:
             {**produce("POST /stock", topic), "auth": BODY_RIGHT},
             {**produce("POST /batch", topic, batch=True), "auth": BODY_RIGHT},
             {**consume("GET /stores/{store}/changes", topic), "auth": right},
-            {**consume("GET /stores/{store}/work", topic, group=group), "auth": right},
+            {**consume("GET /stores/{store}/restock", topic, group=group), "auth": right},
             {"route": "* /legacy/{store}/{rest...}", "upstream": "legacy", "auth": right},
             {
                 **produce("POST /moving", topic, key="{body.store}", headers={"by": "{principal}"}),
@@ -278,9 +278,9 @@ POSTS = {
     "body": ("/stock", ONE),
     "batch": ("/batch", b"[%b,%b]" % (ONE, ONE)),
     "moving": ("/moving", ONE),
-    "ack": ("/stores/7/work/ack", b'{"lease": "x", "accept": "all"}'),
+    "ack": ("/stores/7/restock/ack", b'{"lease": "x", "accept": "all"}'),
 }
-GETS = {"poll": "/stores/7/work?wait=0", "feed": "/stores/7/changes?wait=0", "passthrough": "/legacy/7/stock"}
+GETS = {"poll": "/stores/7/restock?wait=0", "feed": "/stores/7/changes?wait=0", "passthrough": "/legacy/7/stock"}
 
 
 async def ask(client: httpx.AsyncClient, kind: str, headers: Mapping[str, str]) -> tuple[int, str]:

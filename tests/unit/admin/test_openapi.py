@@ -60,7 +60,7 @@ def test_everything_at_once_is_valid() -> None:
         {"route": "POST /stores/{store}/stock", "produce": {"topic": "stock", "key": "{path.store}:{body.sku}"}},
         {"route": "GET /stores/{id}/stock", "consume": {"topics": ["stock"], "group": "pricing"}},
         {"route": "GET /feed", "consume": {"topics": ["stock"], "shape": "values"}},
-        {"route": "GET /work", "consume": {"topics": ["stock"], "group": "g", "ack": "auto"}},
+        {"route": "GET /restock", "consume": {"topics": ["stock"], "group": "g", "ack": "auto"}},
         {"route": "GET /sales", "consume": {"topics": ["stock"], "allow_from": True, "filter": {"key": "{query.k}"}}},
         {"route": "DELETE /stock/{sku}", "produce": {"topic": "stock", "key": "{path.sku}", "value": None}},
         {"route": "* /{rest...}", "name": "rest", "produce": PRODUCE},
@@ -231,11 +231,11 @@ def test_a_batchs_answer_is_as_described() -> None:
 
 
 def test_a_reading_route_offers_its_three_forms_and_a_group_its_acks() -> None:
-    made = document({"route": "GET /work", "consume": {"topics": ["orders"], "group": "shops"}})
-    forms = made["paths"]["/work"]["get"]["responses"]["200"]["content"]
+    made = document({"route": "GET /restock", "consume": {"topics": ["orders"], "group": "shops"}})
+    forms = made["paths"]["/restock"]["get"]["responses"]["200"]["content"]
     assert list(forms) == ["application/json", "text/event-stream", "application/x-ndjson"]
     assert forms["application/json"]["schema"] == {"$ref": "#/components/schemas/LeasedRecords"}
-    assert made["paths"]["/work/ack"]["post"]["operationId"] == "get-work-ack"
+    assert made["paths"]["/restock/ack"]["post"]["operationId"] == "get-restock-ack"
 
 
 def test_a_retired_route_says_so() -> None:

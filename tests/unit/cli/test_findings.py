@@ -90,7 +90,7 @@ def test_a_topic_that_is_only_read_is_not_judged_as_written() -> None:
 
 
 def test_rights_are_what_each_route_does() -> None:
-    reading = {"route": "GET /work", "consume": {"topics": ["orders", "sales"], "group": "shops"}}
+    reading = {"route": "GET /restock", "consume": {"topics": ["orders", "sales"], "group": "shops"}}
     seen = {"DESCRIBE", "DESCRIBE_CONFIGS", "READ"}
     held = {"group shops": frozenset[str](), "topic orders": frozenset(seen), "topic sales": frozenset(seen)}
     assert rights(config(POST, reading, create=True), held) == [

@@ -7,7 +7,7 @@ from tests.unit.config.files import load_text, with_routes
 
 ROUTES = """
 - {route: POST /orders, produce: {topic: orders}}
-- {route: GET /work, consume: {topics: [orders], group: shops, max_deliveries: 3, dead_letter: dead}}
+- {route: GET /restock, consume: {topics: [orders], group: shops, max_deliveries: 3, dead_letter: dead}}
 """
 
 
