@@ -15,6 +15,7 @@ from tests.kafka.cluster import Kafka
 async def test_an_ack_is_answered_after_the_commit_that_contains_it(work: StartWork) -> None:
     one = await work(*numbered(30), lease_ms=60_000)
     polled = await one.reader.poll()
+    assert len(polled.ids) == 30
     for number, record_id in enumerate(polled.ids, start=1):
         await one.reader.accept(polled.lease, [record_id])
         commit = await one.committed()

@@ -19,6 +19,7 @@ def rows(part: str) -> list[list[str]]:
 def test_every_attack_has_a_test_that_exists() -> None:
     said = (file.read_text() for file in HERE.rglob("test_*.py"))
     known = {name for text in said for name in re.findall(r"^\s*(?:async )?def (test_\w+)", text, re.MULTILINE)}
+    assert rows(ATTACKS)
     for attack, holds, tests in rows(ATTACKS):
         named = re.findall(r"`(test_\w+)`", tests)
         assert holds, attack

@@ -34,7 +34,8 @@ def test_no_two_sessions_have_the_same_keys() -> None:
 def test_a_secret_is_rotated_while_both_sides_have_one_in_common(
     callers: list[Secret], listeners: list[Secret]
 ) -> None:
-    shake(Calling(callers, "a:1"), Listening(listeners))
+    at_caller, at_listener = shake(Calling(callers, "a:1"), Listening(listeners))
+    assert at_caller == at_listener
 
 
 def test_a_caller_without_the_secret_is_refused() -> None:
