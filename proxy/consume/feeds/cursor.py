@@ -125,11 +125,12 @@ class Cursor:
         """Take a place in the ring, if it has all that follows and is known to continue what was read."""
         ring = self._source.ring
         self._relayout(ring.layout)
-        reached = ring.reduce(self._reached(ring.floor))
+        is_known = self._trusts == ring.generation
+        reached = ring.reduce(self._reached(ring.floor) if is_known else self._marks)
         place = ring.place(reached)
         if place is None:
             return False
-        if self._trusts != ring.generation and (ring.is_short_of(reached) or differs(place, self._layout, reached)):
+        if not is_known and (ring.is_short_of(reached) or differs(place, self._layout, reached)):
             return False  # the log will tell
         self._place, self._trusts = place, ring.generation
         self._marks = tuple(map(_better_known, reached, ring.marks_at(place)))

@@ -400,6 +400,23 @@ async def test_from_latest_means_the_end_of_the_log_made_anew_and_not_of_the_one
         assert await next_offsets(cursor, 1) == [2]
 
 
+async def test_what_was_read_of_a_log_before_it_was_made_anew_says_nothing_of_where_the_ring_begins(
+    log: ScriptedLog,
+) -> None:
+    log.append(A0)
+    log.skip(A0, 4)
+    async with feeding(log, ring=2) as feed:
+        cursor = await feed.cursor(None, start="earliest")
+        assert await next_offsets(cursor, 1) == [0]  # and nothing up to 5, while the ring begins at 3
+        generation = feed.ring.generation
+        log.make_anew("a", 1)
+        log.append(A0, 5)
+        await until(lambda: feed.ring.generation > generation)
+        with pytest.raises(Gone):
+            await next_offsets(cursor, 1)
+        assert await next_offsets(cursor, 5) == [0, 1, 2, 3, 4]
+
+
 async def test_nothing_is_waited_for_of_a_log_made_anew_before_the_ring_was_filled(log: ScriptedLog) -> None:
     log.append(A0, 5)
     async with feeding(log, is_stuck=True) as feed:

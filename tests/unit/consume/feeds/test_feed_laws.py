@@ -183,14 +183,21 @@ class Play:
         self.written |= {p: set() for p in PARTITIONS if p.topic == topic}
 
     def doubt(self, topic: str, *, although_known: bool) -> None:
-        """A topic made anew shows by a record before a position: not where none was read, or where it is gone again."""
+        """A topic made anew shows by a record before a position: not where none was read, or where it is gone again.
+
+        A client that has read nothing may still be let into a ring that has read nothing either, further on.
+        """
+        begun = [feed.ring for feed in self.replicas if feed._ring]
+        rings = [ring.layout.by_partition(ring.tip) for ring in begun]
         for client in self.clients:
             for position in client.positions():
                 marks = {partition: mark for partition, mark in position.items() if partition.topic == topic}
                 unknown = {partition: mark for partition, mark in marks.items() if mark.timestamp_ms is None}
                 if although_known or marks == unknown:
                     for partition, mark in unknown.items():
-                        client.doubted[partition] = max(mark.next_offset, client.doubted.get(partition, 0))
+                        marks_of_nothing = [m for ring in rings if (m := ring[partition]).timestamp_ms is None]
+                        doubted = max(m.next_offset for m in (mark, *marks_of_nothing))
+                        client.doubted[partition] = max(doubted, client.doubted.get(partition, 0))
 
     def resume(self, client: Client, back: int) -> None:
         position = client.forget_after(back)
@@ -300,6 +307,14 @@ async def test_every_client_sees_every_record_once_and_in_order(
         ("append", PARTITIONS[1], 1),
         ("retain", PARTITIONS[1], 1),
     ],
+    ring=2,
+)
+@example(  # made anew after a client has read past what held no records, up to where the ring begins
+    script=[("skip", PARTITIONS[2], 2), ("next", 0, 3), ("anew", "b", None), ("append", PARTITIONS[2], 1)],
+    ring=2,
+)
+@example(
+    script=[("skip", PARTITIONS[2], 2), ("next", 0, 3), ("anew", "b", None), ("append", PARTITIONS[2], 4)],
     ring=2,
 )
 async def test_what_a_client_does_not_see_it_was_told_to_be_lost(script: list[tuple[str, Any, Any]], ring: int) -> None:
