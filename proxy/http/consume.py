@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl
 
 from proxy.errors import Malformed, RouteClosed
 from proxy.http.accept import choose
-from proxy.http.exchange import Exchange, whole_number
+from proxy.http.exchange import Exchange
 from proxy.limits.gate import Streams
 from proxy.routes.request import MAX_FIELDS
 
@@ -76,7 +76,7 @@ def read_ask(exchange: Exchange) -> Ask:
     query = _fields(exchange.query_string)
     return Ask(
         media=media,
-        max_records=whole_number(query.get("max", str(DEFAULT_RECORDS)), name="max", least=1, most=MAX_RECORDS),
+        max_records=_whole_number(query.get("max", str(DEFAULT_RECORDS)), name="max", least=1, most=MAX_RECORDS),
         wait_s=_wait_s(exchange, query),
         position=_position(exchange, query),
         ack=query.get("ack"),
@@ -95,7 +95,7 @@ def _fields(query_string: bytes) -> Mapping[str, str]:
 def _wait_s(exchange: Exchange, query: Mapping[str, str]) -> int:
     """`wait=20` in the query, else `Prefer: wait=20` (RFC 7240, which has a preference we cannot read ignored)."""
     if "wait" in query:
-        return whole_number(query["wait"], name="wait", least=0, most=MAX_WAIT_S)
+        return _whole_number(query["wait"], name="wait", least=0, most=MAX_WAIT_S)
     prefer = _wait.search((exchange.header_list(b"prefer") or b"").decode("latin-1"))
     if prefer is None or not (prefer[1].isascii() and prefer[1].isdigit()):
         return DEFAULT_WAIT_S
@@ -108,3 +108,10 @@ def _position(exchange: Exchange, query: Mapping[str, str]) -> str | None:
     if len(given) > MAX_TOKEN_CHARS:
         raise Malformed("The position is longer than any that this bridge hands out.")
     return given or None
+
+
+def _whole_number(text: str, *, name: str, least: int, most: int) -> int:
+    """A parameter of the request. Raises Malformed, naming it and its bounds."""
+    if not (text.isascii() and text.isdigit() and len(text) < 10 and least <= int(text) <= most):
+        raise Malformed(f"`{name}` must be a whole number from {least} to {most}.")
+    return int(text)

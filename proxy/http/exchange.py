@@ -5,11 +5,11 @@ import re
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from itertools import count
 from secrets import token_hex
-from types import TracebackType
 from typing import Any, Protocol
 
 from proxy.clock import now_s
-from proxy.errors import Malformed, ProxyError, TooLarge
+from proxy.errors import ProxyError, TooLarge
+from proxy.http.end import End
 from proxy.http.problem import problem_answer
 from proxy.limits.gate import Gate
 from proxy.observe.metrics import RouteMetrics
@@ -68,7 +68,7 @@ class Admission(Protocol):
     @property
     def principal(self) -> Principal: ...
     @property
-    def standing(self) -> "End":
+    def standing(self) -> End:
         """Done when the caller is not let in any more, with the reason: its key was taken out of the file, …"""
         ...
 
@@ -274,119 +274,7 @@ def new_id() -> str:
     return f"{_process}-{next(_numbers):x}"
 
 
-class End:
-    """Something that happens once, for a reason, and ends what many are in.
-
-    As a future, but whoever leaves before costs nothing for each of the others.
-    """
-
-    __slots__ = ("_reason", "_told")
-
-    def __init__(self) -> None:
-        self._reason: str | None = None
-        self._told: dict[Callable[[object], object], None] = {}
-
-    def __repr__(self) -> str:
-        return f"<End of {len(self._told)} {self._reason or 'to come'}>"
-
-    def done(self) -> bool:
-        return self._reason is not None
-
-    def result(self) -> str:
-        return self._reason or ""
-
-    def set_result(self, reason: str) -> None:
-        """The first reason counts."""
-        if self._reason is None:
-            self._reason = reason
-            told, self._told = self._told, {}
-            for tell in told:
-                tell(self)
-
-    def add_done_callback(self, tell: Callable[[object], object]) -> None:
-        if self._reason is None:
-            self._told[tell] = None
-        else:
-            asyncio.get_running_loop().call_soon(tell, self)
-
-    def remove_done_callback(self, tell: Callable[[object], object]) -> None:
-        self._told.pop(tell, None)
-
-
-class Interrupt:
-    """Ends what is awaited inside it as soon as the client has gone, `end` is done, or the time is over.
-
-    Raises ClientGone in the first case; else it just leaves the block, and `reason` says why: the result of `end`, or
-    `lifetime`. With an `admission` so it does when the caller is not let in any more: `revoked`, `expired`. No task is
-    made for it: the request's own task is cancelled and caught here.
-    """
-
-    __slots__ = ("_ends", "_fired", "_gone", "_inside", "_task", "_timer", "_when_over", "_within_s", "reason")
-
-    def __init__(
-        self,
-        exchange: Exchange,
-        end: End | asyncio.Future[None],
-        within_s: float | None = None,
-        admission: Admission | None = None,
-    ) -> None:
-        self.reason: str | None = None
-        self._gone = exchange.connection.gone()
-        self._ends = (end,) if admission is None else (end, admission.standing)
-        self._within_s, self._when_over = _sooner(within_s, admission)
-        self._timer: asyncio.TimerHandle | None = None
-        self._task = asyncio.current_task()
-        self._fired = False
-        self._inside = False
-
-    def __enter__(self) -> "Interrupt":
-        self._inside = True
-        self._gone.add_done_callback(self._fire)
-        for end in self._ends:
-            end.add_done_callback(self._fire)
-        if self._within_s is not None:
-            self._timer = asyncio.get_running_loop().call_later(self._within_s, self._fire)
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> bool:
-        self._inside = False
-        self._gone.remove_done_callback(self._fire)
-        for end in self._ends:
-            end.remove_done_callback(self._fire)
-        if self._timer is not None:
-            self._timer.cancel()
-        if not self._fired:
-            return False
-        assert self._task is not None
-        if self._task.uncancel() > 0 or not (kind is None or issubclass(kind, asyncio.CancelledError)):
-            return False
-        if self._gone.done():
-            raise ClientGone
-        self.reason = next((end.result() or "" for end in self._ends if end.done()), self._when_over)
-        return True
-
-    def _fire(self, _: object = None) -> None:
-        if self._inside and not self._fired and self._task is not None:
-            self._fired = True
-            self._task.cancel()
-
-
-def _sooner(within_s: float | None, admission: Admission | None) -> tuple[float | None, str]:
-    """How long it may last, and what it is called when that is over."""
-    left_s = admission.left_s() if admission is not None else None
-    if left_s is None or (within_s is not None and within_s < left_s):
-        return within_s, "lifetime"
-    return left_s, "expired"
-
-
 def too_large(limit_bytes: int) -> TooLarge:
     return TooLarge(
         f"The body is larger than this route takes: {limit_bytes} bytes.", extra={"limit_bytes": limit_bytes}
     )
-
-
-def whole_number(text: str, *, name: str, least: int, most: int) -> int:
-    """A parameter of the request. Raises Malformed, naming it and its bounds."""
-    if not (text.isascii() and text.isdigit() and len(text) < 10 and least <= int(text) <= most):
-        raise Malformed(f"`{name}` must be a whole number from {least} to {most}.")
-    return int(text)

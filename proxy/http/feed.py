@@ -19,8 +19,9 @@ from proxy.consume.feeds.sieve import Sieve
 from proxy.errors import Draining, Gone
 from proxy.http.audience import Audience
 from proxy.http.consume import NDJSON, NO_STORE, SSE, STREAM_HEADERS, VARY, Ask
-from proxy.http.exchange import Exchange, Interrupt
+from proxy.http.exchange import Exchange
 from proxy.http.frames import ndjson, sse, sse_named, with_members
+from proxy.http.interrupt import Interrupt
 from proxy.http.selection import Selection
 from proxy.http.upkeep import Upkeep
 from proxy.observe.metrics import RouteMetrics

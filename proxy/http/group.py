@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from proxy.clock import now_s
 from proxy.consume.envelope import bare, envelope
 from proxy.http.consume import NO_STORE, SSE, STREAM_HEADERS, VARY, Ask
-from proxy.http.exchange import Exchange, Interrupt
+from proxy.http.exchange import Exchange
 from proxy.http.frames import ndjson, sse, with_members
+from proxy.http.interrupt import Interrupt
 from proxy.http.upkeep import Upkeep
 from proxy.observe.metrics import RouteMetrics
 from proxy.seams import Delivery, GroupReader, GroupStream, Handout

@@ -6,8 +6,10 @@ from contextlib import contextmanager
 
 from proxy.errors import ProxyError, RightMissing, Unauthenticated
 from proxy.http.dispatch import Handler
+from proxy.http.end import End
 from proxy.http.entrance import Entrance
-from proxy.http.exchange import End, Exchange, Headers, Interrupt
+from proxy.http.exchange import Exchange, Headers
+from proxy.http.interrupt import Interrupt
 from proxy.http.right import Right
 from proxy.observe.audit import NOBODY, Denials
 from proxy.routes.request import Request

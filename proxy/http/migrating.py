@@ -20,7 +20,8 @@ from proxy.errors import Forbidden, ProxyError, TooLarge, UpstreamError
 from proxy.http.attempt import Attempt, Taken, take_body
 from proxy.http.comparing import Comparison
 from proxy.http.encoding import decoder_for, expand
-from proxy.http.exchange import ClientGone, Exchange, Interrupt, too_large
+from proxy.http.exchange import ClientGone, Exchange, too_large
+from proxy.http.interrupt import Interrupt
 from proxy.http.passthrough import NEVER, pass_answer
 from proxy.http.produce import outcome_of
 from proxy.limits.gate import Gate

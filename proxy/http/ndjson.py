@@ -21,7 +21,8 @@ from proxy.clock import Deadline
 from proxy.config.media import NDJSON
 from proxy.errors import Draining, EmptyBatch, Overloaded, ProxyError
 from proxy.http.encoding import decoder_for
-from proxy.http.exchange import ClientGone, Exchange, Interrupt
+from proxy.http.exchange import ClientGone, Exchange
+from proxy.http.interrupt import Interrupt
 from proxy.http.items import WINDOW, ItemWriter, Outcome, item
 from proxy.limits.gate import Gate, Streams
 from proxy.observe.logs import logger

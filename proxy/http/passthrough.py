@@ -13,7 +13,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from proxy.errors import NotPassedOn
-from proxy.http.exchange import CLOSE, End, Exchange, Headers, Interrupt, too_large
+from proxy.http.end import End
+from proxy.http.exchange import CLOSE, Exchange, Headers, too_large
+from proxy.http.interrupt import Interrupt
 from proxy.limits.gate import Gate
 from proxy.observe.metrics import RouteMetrics
 from proxy.seams import Upstream, UpstreamAnswer, UpstreamRequest

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from proxy.clock import wall_ms
 from proxy.errors import CredentialsRefused, TokenExpired
-from proxy.http.exchange import End
+from proxy.http.end import End
 from proxy.principal import Principal
 
 

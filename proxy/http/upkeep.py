@@ -13,8 +13,10 @@ import orjson
 
 from proxy.config.model import Config, Consume, Route
 from proxy.http.consume import SSE
-from proxy.http.exchange import End, Exchange, Interrupt
+from proxy.http.end import End
+from proxy.http.exchange import Exchange
 from proxy.http.frames import NDJSON_HEARTBEAT, SSE_HEARTBEAT, ndjson, sse_id, sse_named, sse_retry
+from proxy.http.interrupt import Interrupt
 
 JITTER = 0.1  # of a lifetime, either way: streams that began together do not end together
 SPREAD = 2.0  # of the pause before coming back: those that end together come back within twice the time

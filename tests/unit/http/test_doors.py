@@ -13,8 +13,9 @@ from proxy.auth.hashes import key_hash, password_hash
 from proxy.config.model import Config
 from proxy.errors import CredentialsRefused, IssuerAway, Overloaded, RightMissing, TokenExpired, Unauthenticated
 from proxy.http.doors import Doors
+from proxy.http.end import End
 from proxy.http.entrance import WAITING, Entrance, certificate_name
-from proxy.http.exchange import End, Exchange
+from proxy.http.exchange import Exchange
 from proxy.http.guarded import CutOff
 from proxy.http.standing import Standing
 from proxy.observe.audit import Denials

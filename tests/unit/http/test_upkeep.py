@@ -7,7 +7,9 @@ import pytest
 
 from proxy.config.model import Config
 from proxy.http.consume import NDJSON, SSE
-from proxy.http.exchange import End, Exchange, Interrupt
+from proxy.http.end import End
+from proxy.http.exchange import Exchange
+from proxy.http.interrupt import Interrupt
 from proxy.http.upkeep import Ends, Upkeep
 from tests.unit.http.served import Client, connected, served
 from tests.unit.wait import until
