@@ -56,7 +56,7 @@ def aims(results: Results) -> list[Aim]:
     """One for each aim whose both sides were measured."""
     found = [*_produce(results.get("produce", {})), *_batch(results.get("batch", {}))]
     found += [*_overload(results.get("overload", {})), *_reading(results)]
-    found += _crowd(results.get("crowd", {}))
+    found += [*_crowd(results.get("crowd", {})), *_slow(results.get("slow", {}))]
     found += [*_start(results.get("start", {})), *_routes(results.get("routes", {}))]
     both = ratio(results.get("workers", {}), "workers-2", "workers-1")
     found += _cost("POST with two workers", TWO_WORKERS, "one", both)
@@ -129,6 +129,13 @@ def _crowd(by_clients: Results) -> Iterator[Aim]:
     if bridge := by_clients.get(CROWD, {}).get("bridge"):
         yield Aim("p99 of 10,000 clients", CROWD_P99_MS, median(one["p99_ms"] for one in bridge), " ms")
         yield Aim("memory of 10,000 clients", CROWD_MB, median(one["above_idle_mb"] for one in bridge), " MB")
+
+
+def _slow(results: Results) -> Iterator[Aim]:
+    yield from _cost("1,000 clients beside a slow one", GROWTH, "alone", ratio(results, "slow-one", "slow-none"))
+    if beside := results.get("slow-one"):
+        lost = max(1 - one["delivered_share"] for one in beside) + max(one["slow_lost"] for one in beside)
+        yield Aim("records lost to a slow reader or beside it", 0, lost)
 
 
 def _cost(what: str, limit: float, against: str, measured: Ratio | None) -> Iterator[Aim]:

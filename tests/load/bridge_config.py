@@ -53,8 +53,8 @@ def many(topic: str) -> Route:
     return {"route": f"POST {STOCK}", "produce": {"topic": topic, "key": "{path.store}:{body.sku}", "batch": True}}
 
 
-def feed(topic: str) -> Route:
-    return {"route": "GET /feed", "consume": {"topics": [topic], "from": "latest"}}
+def feed(topic: str, **keys: Any) -> Route:
+    return {"route": "GET /feed", "consume": {"topics": [topic], "from": "latest", **keys}}
 
 
 def filtered_feed(topic: str) -> Route:

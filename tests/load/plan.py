@@ -12,6 +12,7 @@ SECTIONS = (
     "arrival",
     "sse",
     "crowd",
+    "slow",
     "start",
     "routes",
     "workers",
@@ -31,7 +32,7 @@ class Size:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The full run: about seven minutes on two cores."""
+    """The full run: about eight minutes on two cores."""
 
     sections: tuple[str, ...] = SECTIONS
     connections: tuple[int, ...] = (1, 64, 256)
@@ -59,6 +60,9 @@ class Plan:
     sse_rounds: int = 3
     crowds: tuple[Size, ...] = (Size(100, 500, 50.0), Size(1_000, 150, 10.0), Size(10_000, 15, 1.0))
     crowd_rounds: int = 1
+    slow_size: Size = Size(1_000, 60, 10.0)
+    slow_backlog: int = 150_000  # records, of which the slow one is owed each: more than the ring and all buffers
+    slow_rounds: int = 3
     starts: int = 5
     route_rounds: int = 4
     route_connections: int = 64
@@ -85,6 +89,8 @@ QUICK = Plan(
     sse_events=100,
     sse_rounds=1,
     crowds=(Size(100, 100, 50.0), Size(1_000, 30, 10.0)),
+    slow_size=Size(1_000, 30, 10.0),
+    slow_rounds=1,
     starts=2,
     route_rounds=2,
     workers_rounds=2,

@@ -27,6 +27,8 @@ LABELS = {
     "workers-1": "1 worker",
     "workers-2": "2 workers",
     "replicas": "to another replica",
+    "slow-none": "all keep up",
+    "slow-one": "and one does not",
     "forwarder": "(e) aiohttp forwarder",
     "nginx": "nginx, one process",
 }
@@ -240,6 +242,32 @@ def _crowd(clients: str, results: Results, plan: Plan) -> list[str]:
     return table(f"SSE: {size.clients:,} clients, {events} ({_busy(results)})", head, rows)
 
 
+def _slow(results: Results, plan: Plan) -> list[str]:
+    size = plan.slow_size
+    rounds_of = f"{plan.slow_rounds} rounds, {_busy(results)}"
+    title = f"SSE: {size.clients:,} clients that keep up, and one that hardly reads ({rounds_of})"
+    rows = []
+    for name, rounds in results.items():
+        is_beside = "slow_behind" in rounds[0]
+        behind = spread(rounds, "slow_behind", 0).partition(" ")[0] if is_beside else "–"
+        lost = str(sum(one["slow_lost"] + one["slow_repeated"] for one in rounds)) if is_beside else "–"
+        rows.append(
+            (
+                LABELS[name],
+                str(min(one["delivered_share"] for one in rounds)),
+                middle(rounds, "p50_ms"),
+                middle(rounds, "p99_ms"),
+                spread(rounds, "cpu_s_per_10k", 3),
+                spread(rounds, "above_idle_mb", 0),
+                behind,
+                lost,
+                middle(rounds, "slow_caught_up_s") if is_beside else "–",
+            )
+        )
+    head = ("", "delivered", "p50 ms", "p99 ms", CPU, "MB above idle", "it is behind", "lost, twice", "reads all in s")
+    return table(title, head, rows)
+
+
 def _start(results: Results, plan: Plan) -> list[str]:
     title = "From exec to the first 201, and memory 1.5 s later (bridge: a retail file with two groups)"
     rows = [
@@ -310,6 +338,7 @@ TABLES: Mapping[str, Callable[[Results, Plan], list[str]]] = {
     "arrival": _arrival,
     "sse": _sse,
     "crowd": _each(_crowd),
+    "slow": _slow,
     "start": _start,
     "routes": _routes,
     "workers": _workers,

@@ -34,6 +34,9 @@ SHORT = Plan(
     sse_events=25,
     sse_rounds=1,
     crowds=(Size(20, 10, 10.0),),
+    slow_size=Size(20, 10, 10.0),
+    slow_backlog=30_000,
+    slow_rounds=1,
     starts=1,
     route_rounds=1,
     route_connections=4,
@@ -75,6 +78,10 @@ async def test_every_candidate_gives_every_figure(kafka: Kafka, tmp_path: Path) 
     assert {name: rounds[0]["delivered_share"] for name, rounds in crowd.items()} == dict.fromkeys(
         ("bridge", "broadcast", "go"), 1
     )
+    assert {name: rounds[0]["delivered_share"] for name, rounds in results["slow"].items()} == dict.fromkeys(
+        ("slow-none", "slow-one"), 1
+    )
+    assert results["slow"]["slow-one"][0]["slow_lost"] == 0
     assert set(results["start"]) == {"bridge", "minimal", "go"}
     assert set(results["routes"]) == ROUTES
     assert set(results["workers"]) == {"workers-1", "workers-2"}

@@ -18,6 +18,7 @@ from tests.load.loader.http1 import WrongAnswer
 from tests.load.loader.open_loop import open_loop
 from tests.load.loader.payload import PAYLOADS
 from tests.load.loader.pollers import pollers
+from tests.load.loader.slow import beside_slow
 from tests.load.loader.stream import stream
 from tests.load.usage import cpu_s, memory
 
@@ -36,6 +37,8 @@ async def do(job: str, pid: int, **details: Any) -> dict[str, Any]:
             return await drain(cpu_s=server_cpu_s, **details)
         case "crowd":
             return await crowd(cpu_s=server_cpu_s, rss_mb=lambda: memory(pid).rss_mb, **details)
+        case "slow":
+            return await beside_slow(cpu_s=server_cpu_s, rss_mb=lambda: memory(pid).rss_mb, **details)
         case "pollers":
             return await pollers(cpu_s=server_cpu_s, **details)
         case "arrivals":
