@@ -1,6 +1,6 @@
 """The values that travel through the bridge: what is written, where it went, what is read."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -61,6 +61,11 @@ class Topic:
     min_insync_replicas: int = 1
     replicas: int = 1
     may_write: bool = True  # False: the cluster says that we may not
+
+
+def values_size_bytes(records: Iterable[Fetched]) -> int:
+    """Bytes of their values together, which is what the metrics count of what was read."""
+    return sum(len(record.value) for record in records if record.value is not None)
 
 
 def record_size_bytes(record: Record) -> int:

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from proxy.clock import Deadline
 from proxy.http.exchange import Connection, Piece
 from proxy.observe.metrics import RouteMetrics
+from proxy.record import values_size_bytes
 from proxy.seams import FeedChunk, FeedCursor, FeedEvent, FeedReader
 
 AT_ONCE = 200  # streams that are written to before other work gets its turn
@@ -132,7 +133,7 @@ class Audience:
         while chunk is not newest and chunk.next is not None:
             chunk = chunk.next
             events += chunk.events if self._passes is None else filter(self._passes, chunk.events)
-        size_bytes = sum(len(event.record.value) for event in events if event.record.value is not None)
+        size_bytes = values_size_bytes(event.record for event in events)
         return Piece(b"".join([self._frame(event) for event in events]), size_bytes), len(events)
 
     async def _beat(self) -> None:

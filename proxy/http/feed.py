@@ -25,7 +25,7 @@ from proxy.http.interrupt import Interrupt
 from proxy.http.selection import Selection
 from proxy.http.upkeep import Upkeep
 from proxy.observe.metrics import RouteMetrics
-from proxy.record import Fetched
+from proxy.record import Fetched, values_size_bytes
 from proxy.seams import FeedCursor, FeedEvent, FeedReader
 
 STREAM_RECORDS = 200  # in one write to a stream
@@ -59,7 +59,7 @@ class FeedPoll:
         link = b"<%b>; rel=next" % _next_url(exchange, page.next).encode()
         headers = [NO_STORE, VARY, (b"link", link), (b"etag", b'W/"%b"' % page.next.encode())]
         if page.events:
-            self.metrics.delivered(len(page.events), size_bytes(page.events))
+            self.metrics.delivered(len(page.events), values_size_bytes(event.record for event in page.events))
         elif _has(exchange, page.next):
             await exchange.answer(304, headers, b"")
             return
@@ -168,7 +168,7 @@ class View:
             return _gap(self._media, gone, cursor.position)
         if sieve is not None:
             events = [event for event in events if sieve.passes(event)]
-        self._metrics.delivered(len(events), size_bytes(events))
+        self._metrics.delivered(len(events), values_size_bytes(event.record for event in events))
         return b"".join([self._framed(event) for event in events])
 
     def _framed(self, event: FeedEvent) -> bytes:
@@ -212,8 +212,3 @@ def _next_url(exchange: Exchange, position: str) -> str:
     raw_path: bytes = exchange.scope["raw_path"]
     path = quote(raw_path, safe=PATH_SIGNS)
     return f"{path}?{urlencode([*query, ('position', position)])}"
-
-
-def size_bytes(events: Sequence[FeedEvent]) -> int:
-    """Bytes of the records' values."""
-    return sum(len(event.record.value) for event in events if event.record.value is not None)

@@ -19,6 +19,7 @@ from proxy.http.frames import ndjson, sse, with_members
 from proxy.http.interrupt import Interrupt
 from proxy.http.upkeep import Upkeep
 from proxy.observe.metrics import RouteMetrics
+from proxy.record import values_size_bytes
 from proxy.seams import Delivery, GroupReader, GroupStream, Handout
 
 STREAM_RECORDS = 100  # in one write to a stream
@@ -84,7 +85,7 @@ class GroupPoll:
             body = b'{"records":[' + b",".join([envelope(*delivery) for delivery in records]) + b"]"
             body += b',"lease":"%b"}' % handout.lease.encode() if handout is not None and handout.lease else b"}"
         if records:
-            self.metrics.delivered(len(records), size_bytes(records))
+            self.metrics.delivered(len(records), values_size_bytes(record for record, _ in records))
         await exchange.answer_json(200, body, headers)
 
 
@@ -122,7 +123,8 @@ class GroupStreaming:
                 while owed and owed[0][0] <= now_s():
                     stream.confirm(owed.popleft()[1])
             if handout is not None:
-                self.metrics.delivered(len(handout.records), size_bytes(handout.records))
+                size_bytes = values_size_bytes(record for record, _ in handout.records)
+                self.metrics.delivered(len(handout.records), size_bytes)
                 if self.is_auto:
                     owed.append((now_s() + CONFIRM_S, handout))
 
@@ -139,8 +141,3 @@ class GroupStreaming:
             else:
                 frames.append(ndjson(data if self.values_only else with_members(data, position=position)))
         return b"".join(frames)
-
-
-def size_bytes(records: Sequence[Delivery]) -> int:
-    """Bytes of the records' values."""
-    return sum(len(record.value) for record, _ in records if record.value is not None)
