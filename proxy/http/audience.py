@@ -16,6 +16,7 @@ from proxy.http.exchange import Connection, Piece
 from proxy.observe.metrics import RouteMetrics
 from proxy.record import values_size_bytes
 from proxy.seams import FeedChunk, FeedCursor, FeedEvent, FeedReader
+from proxy.tasks import Tasks
 
 AT_ONCE = 200  # streams that are written to before other work gets its turn
 
@@ -52,6 +53,7 @@ class Audience:
         self._passes = passes
         self._seats: dict[_Seat, None] = {}
         self._showing: asyncio.Task[None] | None = None
+        self._tasks = Tasks()
 
     def __repr__(self) -> str:
         return f"<Audience of {len(self._seats)} for {self._feed!r}>"
@@ -71,6 +73,7 @@ class Audience:
         self._seats[seat] = None
         if self._showing is None or self._showing.done():
             self._showing = asyncio.create_task(self._show(), name="show a feed")
+            self._tasks.keep(self._showing)
         try:
             await seat.left
         finally:
@@ -79,7 +82,14 @@ class Audience:
         return True
 
     async def _show(self) -> None:
-        """Write what comes to everyone, until nobody is left."""
+        """Until nobody is left. Should it fail, everyone leaves: none sits there in silence, without a heartbeat."""
+        try:
+            await self._write_what_comes()
+        finally:
+            for seat in list(self._seats):
+                self._dismiss(seat)
+
+    async def _write_what_comes(self) -> None:
         silence = Deadline.after(self._heartbeat_s)
         while self._seats:
             newest = self._newest()

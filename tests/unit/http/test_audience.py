@@ -28,7 +28,7 @@ class ScriptedFeed:
         self.offset = 0
         self.news = asyncio.Event()
 
-    def append(self, *values: bytes) -> None:
+    def append(self, *values: bytes | None) -> None:
         self.ring.append([Logged("t", 0, self.offset + n, 1, value) for n, value in enumerate(values)])
         self.offset += len(values)
         self.news.set()
@@ -254,6 +254,19 @@ async def test_what_was_written_is_counted() -> None:
     await until(lambda: all(stream.text for stream in streams))
     assert (house.metrics._delivered.records, house.metrics._delivered.size_bytes) == (4, 16)
     await _leave(streams)
+
+
+async def test_when_it_fails_everyone_leaves_and_it_is_told() -> None:
+    """Each goes on at its own pace then: nobody sits in silence, without even a heartbeat."""
+    house, told = House(ScriptedFeed()), list[Any]()
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context["exception"]))
+    streams = await house.streams(2)
+    before = house.feed.newest
+    house.feed.append(None)  # which this house cannot frame
+    async with asyncio.timeout(5):
+        assert await asyncio.gather(*(stream.task for stream in streams)) == [True, True]
+    assert [stream.cursor.chunk for stream in streams] == [before, before]
+    assert [type(each) for each in told] == [AssertionError]
 
 
 async def test_an_empty_audience_has_no_task() -> None:
