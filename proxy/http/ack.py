@@ -15,7 +15,7 @@ MAX_IDS = 1_000  # a lease holds no more
 MAX_DELAY_MS = 3_600_000
 MAX_RENEW_MS = 3_600_000  # at a time; after a change of owner all leases last as long as the longest
 WORDS = ("accept", "release", "reject")
-KNOWN = {"lease", *WORDS, "delay_ms", "renew_ms"}
+KNOWN = ("lease", *WORDS, "delay_ms", "renew_ms")
 
 Selection = list[str] | Literal["all"] | None
 
@@ -71,10 +71,8 @@ def read_ack(body: bytes) -> Ack:
         raise NotJson(f"The ack is not JSON: {exc}.") from None
     if not isinstance(document, dict):
         raise FieldInvalid('An ack is a JSON object: {"lease": "…", "accept": "all"}.')
-    unknown = sorted(document.keys() - KNOWN)
-    if unknown:
-        known = "lease, accept, release, reject, delay_ms, renew_ms"
-        raise _invalid(unknown[0], f"`{unknown[0]}` is no word of an ack: {known} are.")
+    if unknown := sorted(document.keys() - set(KNOWN)):
+        raise _invalid(unknown[0], f"`{unknown[0]}` is no word of an ack: {', '.join(KNOWN)} are.")
     lease = document.get("lease")
     if not isinstance(lease, str) or not lease:
         raise FieldMissing(
