@@ -32,7 +32,7 @@ class BatchEndpoint(ProduceEndpoint):
     ndjson: NdjsonEndpoint
 
     async def __call__(self, exchange: Exchange) -> None:
-        head = Request(exchange.path, exchange.query_string, exchange.headers, b"", exchange.principal)
+        head = exchange.request()
         if head.media_type == NDJSON:
             await self.ndjson(exchange, head)
         else:

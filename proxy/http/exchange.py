@@ -14,6 +14,7 @@ from proxy.http.problem import problem_answer
 from proxy.limits.gate import Gate
 from proxy.observe.metrics import RouteMetrics
 from proxy.principal import Principal
+from proxy.routes.request import Request
 from proxy.tls import ClientCertificate
 
 Scope = MutableMapping[str, Any]
@@ -163,6 +164,10 @@ class Exchange:
         """The header of that (lower-case) name whose value is a list: several are one (RFC 9110, 5.3)."""
         values = [value for each, value in self.headers if each == name]
         return b", ".join(values) if values else None
+
+    def request(self, body: bytes = b"") -> Request:
+        """As templates, filters and rights see it, with the body if that was read."""
+        return Request(self.path, self.query_string, self.headers, body, self.principal)
 
     def replace_headers(self, headers: Headers) -> None:
         """What the request brought is this from now on, for everybody."""

@@ -39,9 +39,7 @@ class GuardedEndpoint:
         try:
             exchange.admission = admission = await self._entrance.admit(exchange)
             if self._right is not None:
-                principal = admission.principal
-                path, query = exchange.path, exchange.query_string
-                self._right.check(principal, Request(path, query, exchange.headers, b"", principal))
+                self._right.check(admission.principal, exchange.request())
         except Unauthenticated as error:
             error.headers = [*error.headers, *self._challenges]
             self._note(exchange, error)

@@ -16,7 +16,6 @@ from proxy.http.exchange import Exchange
 from proxy.limits.client import client_of
 from proxy.limits.rate import Meters
 from proxy.observe.logs import Seldom, logger
-from proxy.routes.request import Request
 from proxy.routes.template import Template
 
 Who = Callable[[Exchange], Hashable]
@@ -100,7 +99,7 @@ def by_template(text: str) -> Who:
     template = Template.compile(text, "client of a rate")
 
     def who(exchange: Exchange) -> Hashable:
-        request = Request(exchange.path, exchange.query_string, exchange.headers, b"", exchange.principal)
+        request = exchange.request()
         try:
             return template.encoded(request)
         except FieldMissing:

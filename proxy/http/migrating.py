@@ -32,7 +32,6 @@ from proxy.migrate.stages import Stage
 from proxy.observe.metrics import RouteMetrics
 from proxy.record import Receipt
 from proxy.routes.recipe import RecordRecipe
-from proxy.routes.request import Request
 from proxy.routes.template import Template
 from proxy.seams import Submitter, Upstream, UpstreamAnswer
 
@@ -92,7 +91,7 @@ class MigratingEndpoint:
     # ---- what comes in
 
     def _attempt(self, exchange: Exchange, taken: Taken) -> Attempt:
-        request = Request(exchange.path, exchange.query_string, exchange.headers, taken.body, exchange.principal)
+        request = exchange.request(taken.body)
         try:
             if not taken.fits:
                 raise too_large(self.max_body_bytes)

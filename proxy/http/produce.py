@@ -34,6 +34,7 @@ class ProduceEndpoint:
         size_bytes = len(body)
         gate.enter(size_bytes)
         try:
+            # `Exchange.request`, without its call
             request = Request(exchange.path, exchange.query_string, exchange.headers, body, exchange.principal)
             await self.produce(exchange, request)
         finally:

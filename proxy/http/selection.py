@@ -9,7 +9,6 @@ from proxy.errors import Malformed
 from proxy.http.consume import Ask
 from proxy.http.exchange import Exchange
 from proxy.routes.filter import FilterRecipe
-from proxy.routes.request import Request
 from proxy.seams import Start
 
 
@@ -52,6 +51,6 @@ class Selection:
         """
         if self.recipe is None:
             return None
-        request = Request(exchange.path, exchange.query_string, exchange.headers, b"", exchange.principal)
+        request = exchange.request()
         bound = self.recipe.bind(request)
         return None if bound is None else self.sieves.of(bound)
