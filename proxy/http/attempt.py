@@ -71,6 +71,12 @@ class Attempt:
         return self.record.key if self.record else None
 
     @property
+    def size_bytes(self) -> int:
+        """What it holds of its body: as it came, and if that was compressed as what it expands to, too."""
+        came, expanded = self.taken.body, self.request.body
+        return len(came) if expanded is came else len(came) + len(expanded)
+
+    @property
     def asked(self) -> tuple[str, str]:
         """Method, and path and query as they came."""
         return self.exchange.scope["method"], self.exchange.target.decode("latin-1")

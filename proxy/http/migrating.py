@@ -58,11 +58,12 @@ class MigratingEndpoint:
     async def __call__(self, exchange: Exchange) -> None:
         self.gate.check()
         taken = await take_body(exchange, self.max_body_bytes, self.gate)
-        size_bytes = len(taken.body)
+        attempt = self._attempt(exchange, taken)
+        size_bytes = attempt.size_bytes
         self.gate.enter(size_bytes)
         self.metrics.in_flight += 1
         try:
-            await self._pass(self._attempt(exchange, taken))
+            await self._pass(attempt)
         finally:
             self.metrics.in_flight -= 1
             self.gate.leave(size_bytes)

@@ -1,6 +1,7 @@
 """A route at each stage of its way: who is asked, what the client gets, and where the record is."""
 
 import asyncio
+import gzip
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -35,12 +36,22 @@ def route(topic: str, stage: str, **migrate: Any) -> Route:
 
 
 async def started(
-    bridge: StartBridge, kafka: Kafka, legacy: Legacy, topic: str, stage: str, *, prefix: str, **migrate: Any
+    bridge: StartBridge,
+    kafka: Kafka,
+    legacy: Legacy,
+    topic: str,
+    stage: str,
+    *,
+    prefix: str,
+    in_flight_bytes: int = 1 << 20,
+    **migrate: Any,
 ) -> Bridge:
     upstreams = {"inventory": {"url": legacy.url, "timeout_ms": 3_000}}
     internal = {"prefix": prefix, "replication": 1}
     kafka_section = {"bootstrap_servers": kafka.bootstrap, "internal": internal}
-    text = config(kafka, route(topic, stage, **migrate), upstreams=upstreams, kafka=kafka_section)
+    one = route(topic, stage, **migrate)
+    one["limits"]["in_flight_bytes"] = in_flight_bytes
+    text = config(kafka, one, upstreams=upstreams, kafka=kafka_section)
     return await bridge(text)
 
 
@@ -96,6 +107,29 @@ async def test_shadow_costs_clients_nothing_while_kafka_is_away(
                 answer = await http.post("/stock/7", json={"sku": "b"})
             assert (answer.status_code, answer.json()) == (200, LEGACY)
     assert len(legacy.taken) == 21
+
+
+async def test_a_compressed_body_counts_in_flight_as_what_it_expands_to(
+    bridge: StartBridge, kafka: Kafka, topic: str, name: str, legacy: Legacy
+) -> None:
+    running = await started(bridge, kafka, legacy, topic, "shadow", prefix=name, in_flight_bytes=15_000)
+    body = gzip.compress(json.dumps({"sku": "a" * 9_000}).encode())
+    headers = {"content-encoding": "gzip", "content-type": "application/json"}
+    async with client(running.base_url) as http:
+        legacy.may.clear()
+        first = asyncio.create_task(http.post("/stock/7", content=body, headers=headers))
+
+        async def is_in_flight() -> bool:
+            return len(legacy.taken) == 1
+
+        await until(is_in_flight)
+        async with asyncio.timeout(5):
+            refused = await http.post("/stock/7", content=body, headers=headers)
+        assert (refused.status_code, refused.json()["limit"]) == (503, "route_in_flight_bytes")
+        legacy.may.set()
+        assert (await first).status_code == 200
+        assert (await http.post("/stock/7", content=body, headers=headers)).status_code == 200  # all was given back
+    assert len(legacy.taken) == 2
 
 
 async def test_dual_with_the_old_service_as_authority(
