@@ -1,5 +1,6 @@
 """POST <route>/ack: what a reader did with the records of a lease. 200 comes after the commit that contains it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -65,14 +66,7 @@ class Ack:
 
 def read_ack(body: bytes) -> Ack:
     """Raises NotJson, FieldMissing, FieldInvalid, each with the pointer of what is wrong."""
-    try:
-        document = orjson.loads(body)
-    except orjson.JSONDecodeError as exc:
-        raise NotJson(f"The ack is not JSON: {exc}.") from None
-    if not isinstance(document, dict):
-        raise FieldInvalid('An ack is a JSON object: {"lease": "…", "accept": "all"}.')
-    if unknown := sorted(document.keys() - set(KNOWN)):
-        raise _invalid(unknown[0], f"`{unknown[0]}` is no word of an ack: {', '.join(KNOWN)} are.")
+    document = _document(body)
     lease = document.get("lease")
     if not isinstance(lease, str) or not lease:
         raise FieldMissing(
@@ -81,7 +75,25 @@ def read_ack(body: bytes) -> Ack:
         )
     accept, release, reject = (_selection(document, word) for word in WORDS)
     renew_ms = _milliseconds(document, "renew_ms", least=1, most=MAX_RENEW_MS)
-    said = [each for each in (accept, release, reject) if each is not None]
+    _check_together([each for each in (accept, release, reject) if each is not None], renew_ms)
+    delay_ms = _milliseconds(document, "delay_ms", least=0, most=MAX_DELAY_MS)
+    return Ack(lease, accept, release, reject, delay_ms, renew_ms)
+
+
+def _document(body: bytes) -> dict[str, Any]:
+    try:
+        document = orjson.loads(body)
+    except orjson.JSONDecodeError as exc:
+        raise NotJson(f"The ack is not JSON: {exc}.") from None
+    if not isinstance(document, dict):
+        raise FieldInvalid('An ack is a JSON object: {"lease": "…", "accept": "all"}.')
+    if unknown := sorted(document.keys() - set(KNOWN)):
+        raise _invalid(unknown[0], f"`{unknown[0]}` is no word of an ack: {', '.join(KNOWN)} are.")
+    return document
+
+
+def _check_together(said: Sequence[Selection], renew_ms: int) -> None:
+    """Something must be said, and "all" can be said but once."""
     if not said and not renew_ms:
         raise FieldMissing(
             "Say what to do with the lease's records: `accept`, `release` or `reject`, "
@@ -89,8 +101,6 @@ def read_ack(body: bytes) -> Ack:
         )
     if "all" in said and (renew_ms or len(said) > 1):
         raise FieldInvalid('With "all" for one word there is nothing left for the others: name ids in each.')
-    delay_ms = _milliseconds(document, "delay_ms", least=0, most=MAX_DELAY_MS)
-    return Ack(lease, accept, release, reject, delay_ms, renew_ms)
 
 
 def _selection(document: dict[str, Any], word: str) -> Selection:
