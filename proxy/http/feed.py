@@ -17,10 +17,11 @@ from proxy.clock import Deadline
 from proxy.consume.envelope import bare, envelope
 from proxy.consume.feeds.sieve import Sieve
 from proxy.errors import Draining, Gone
+from proxy.http import frames
 from proxy.http.audience import Audience
 from proxy.http.consume import NDJSON, NO_STORE, SSE, STREAM_HEADERS, VARY, Ask
 from proxy.http.exchange import Exchange
-from proxy.http.frames import ndjson, sse, sse_named, with_members
+from proxy.http.frames import ndjson, sse_named
 from proxy.http.interrupt import Interrupt
 from proxy.http.selection import Selection
 from proxy.http.upkeep import Upkeep
@@ -180,9 +181,7 @@ class View:
 
     def _frame(self, event: FeedEvent) -> bytes:
         data = bare(event.record) if self._values_only else envelope(event.record)
-        if self._media == SSE:
-            return sse(data, event.position)
-        return ndjson(data if self._values_only else with_members(data, position=event.position))
+        return frames.event(self._media, data, event.position, is_bare=self._values_only)
 
 
 def rendered(event: FeedEvent, name: str, render: Callable[[Fetched], bytes]) -> bytes:

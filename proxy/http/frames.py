@@ -7,6 +7,8 @@ What is no record ends without a blank line: a blank line dispatches, and simple
 event even if it is empty.
 """
 
+from proxy.http.consume import SSE
+
 SSE_HEARTBEAT = b":\n"
 NDJSON_HEARTBEAT = b"\n"
 
@@ -34,6 +36,13 @@ def sse_named(name: str, data: bytes, position: str | None = None) -> bytes:
 
 def ndjson(data: bytes) -> bytes:
     return data + b"\n"
+
+
+def event(media: str, data: bytes, position: str, *, is_bare: bool) -> bytes:
+    """One record in a stream of that media type. NDJSON has its position as a member, unless it is the bare value."""
+    if media == SSE:
+        return sse(data, position)
+    return ndjson(data if is_bare else with_members(data, position=position))
 
 
 def with_members(envelope: bytes, **members: str) -> bytes:

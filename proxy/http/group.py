@@ -13,9 +13,10 @@ from dataclasses import dataclass
 
 from proxy.clock import now_s
 from proxy.consume.envelope import bare, envelope
-from proxy.http.consume import NO_STORE, SSE, STREAM_HEADERS, VARY, Ask
+from proxy.http import frames
+from proxy.http.consume import NO_STORE, STREAM_HEADERS, VARY, Ask
 from proxy.http.exchange import Exchange
-from proxy.http.frames import ndjson, sse, with_members
+from proxy.http.frames import with_members
 from proxy.http.interrupt import Interrupt
 from proxy.http.upkeep import Upkeep
 from proxy.observe.metrics import RouteMetrics
@@ -58,8 +59,8 @@ class GroupPoll:
 
     async def _poll_and_ack(self, exchange: Exchange, ask: Ask, lease: str) -> Handout | None:
         """Both side by side. Nothing is answered before the commit; if the ack is refused, nothing is leased."""
-        poll = asyncio.ensure_future(self.session.poll(max_records=ask.max_records, wait_s=ask.wait_s))
-        ack = asyncio.ensure_future(self.session.acknowledge(lease, accept="all", release=None))
+        poll = asyncio.create_task(self.session.poll(max_records=ask.max_records, wait_s=ask.wait_s), name="poll")
+        ack = asyncio.create_task(self.session.acknowledge(lease, accept="all", release=None), name="ack")
         try:
             with Interrupt(exchange, self.drain, admission=exchange.admission):
                 await asyncio.wait([poll, ack], return_when=asyncio.FIRST_EXCEPTION)
@@ -129,15 +130,11 @@ class GroupStreaming:
                     owed.append((now_s() + CONFIRM_S, handout))
 
     def _frames(self, ask: Ask, stream: GroupStream, handout: Handout) -> bytes:
-        is_sse = ask.media == SSE
-        frames = []
+        events = []
         for delivery in handout.records:
             data = bare(delivery.record) if self.values_only else envelope(*delivery)
-            position = stream.event_id(delivery.record)
             if not self.values_only and handout.lease:
                 data = with_members(data, lease=handout.lease)
-            if is_sse:
-                frames.append(sse(data, position))
-            else:
-                frames.append(ndjson(data if self.values_only else with_members(data, position=position)))
-        return b"".join(frames)
+            position = stream.event_id(delivery.record)
+            events.append(frames.event(ask.media, data, position, is_bare=self.values_only))
+        return b"".join(events)
