@@ -7,8 +7,7 @@ from typing import Any, Literal
 import orjson
 
 from proxy.errors import FieldInvalid, FieldMissing, NotJson, Unprocessable
-from proxy.http.consume import NO_STORE
-from proxy.http.exchange import Exchange
+from proxy.http.exchange import NO_STORE, Exchange
 from proxy.limits.gate import Gate
 from proxy.seams import GroupReader
 

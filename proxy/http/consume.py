@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl
 
 from proxy.errors import Malformed, RouteClosed
 from proxy.http.accept import choose
-from proxy.http.exchange import Exchange
+from proxy.http.exchange import NO_STORE, UNBUFFERED, Exchange
 from proxy.limits.gate import Streams
 from proxy.routes.request import MAX_FIELDS
 
@@ -21,9 +21,8 @@ MAX_RECORDS, DEFAULT_RECORDS = 1_000, 100
 MAX_WAIT_S, DEFAULT_WAIT_S = 60, 20
 MAX_TOKEN_CHARS = 16_384
 
-NO_STORE = (b"cache-control", b"no-store")
 VARY = (b"vary", b"accept")
-STREAM_HEADERS = (NO_STORE, VARY, (b"x-accel-buffering", b"no"))  # the last: nginx passes each event on at once
+STREAM_HEADERS = (NO_STORE, VARY, UNBUFFERED)
 
 _wait = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?([^\s,;\"]*)", re.IGNORECASE)
 

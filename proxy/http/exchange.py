@@ -23,6 +23,8 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Headers = Sequence[tuple[bytes, bytes]]
 
 CLOSE = (b"connection", b"close")
+NO_STORE = (b"cache-control", b"no-store")
+UNBUFFERED = (b"x-accel-buffering", b"no")  # nginx passes each piece on at once
 
 _request_id = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _process = token_hex(4)

@@ -19,8 +19,8 @@ from proxy.consume.feeds.sieve import Sieve
 from proxy.errors import Draining, Gone
 from proxy.http import frames
 from proxy.http.audience import Audience
-from proxy.http.consume import NDJSON, NO_STORE, SSE, STREAM_HEADERS, VARY, Ask
-from proxy.http.exchange import Exchange
+from proxy.http.consume import NDJSON, SSE, STREAM_HEADERS, VARY, Ask
+from proxy.http.exchange import NO_STORE, Exchange
 from proxy.http.frames import ndjson, sse_named
 from proxy.http.interrupt import Interrupt
 from proxy.http.selection import Selection

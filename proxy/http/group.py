@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from proxy.clock import now_s
 from proxy.consume.envelope import bare, envelope
 from proxy.http import frames
-from proxy.http.consume import NO_STORE, STREAM_HEADERS, VARY, Ask
-from proxy.http.exchange import Exchange
+from proxy.http.consume import STREAM_HEADERS, VARY, Ask
+from proxy.http.exchange import NO_STORE, Exchange
 from proxy.http.frames import with_members
 from proxy.http.interrupt import Interrupt
 from proxy.http.upkeep import Upkeep

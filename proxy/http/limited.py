@@ -36,8 +36,8 @@ class Limit:
         rate = self.meters.rate
         return b'"%b";q=%d;w=%d' % (self.name.encode(), rate.requests, rate.period_s)
 
-    def standing(self, who: Hashable, now_s: float) -> bytes:
-        left, reset_s = self.meters.left(who, now_s), self.meters.reset_s(who, now_s)
+    def standing(self, who: Hashable, now: float) -> bytes:
+        left, reset_s = self.meters.left(who, now), self.meters.reset_s(who, now)
         return b'"%b";r=%d;t=%d' % (self.name.encode(), left, reset_s)
 
 

@@ -21,7 +21,7 @@ from proxy.clock import Deadline
 from proxy.config.media import NDJSON
 from proxy.errors import Draining, EmptyBatch, Overloaded, ProxyError
 from proxy.http.encoding import decoder_for
-from proxy.http.exchange import ClientGone, Exchange
+from proxy.http.exchange import NO_STORE, UNBUFFERED, ClientGone, Exchange
 from proxy.http.interrupt import Interrupt
 from proxy.http.items import WINDOW, ItemWriter, Outcome, item
 from proxy.limits.gate import Gate, Streams
@@ -29,11 +29,7 @@ from proxy.observe.logs import logger
 from proxy.routes.lines import Line, LineSplitter
 from proxy.routes.request import Request
 
-HEAD = (
-    (b"content-type", NDJSON.encode()),
-    (b"cache-control", b"no-store"),
-    (b"x-accel-buffering", b"no"),  # nginx passes each result on at once
-)
+HEAD = ((b"content-type", NDJSON.encode()), NO_STORE, UNBUFFERED)
 
 log = logger("http")
 
