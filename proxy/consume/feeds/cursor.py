@@ -257,25 +257,29 @@ class Cursor:
                 if self.is_in_ring:
                     reader.owner = None
                     return ()
-                records = await self._step(reader, max_events)
+                records, is_settled = await self._step(reader, max_events)
                 reader.owner = self
-                self._scanned = {p: reader.tail.position(p) or 0 for p in self._layout.partitions}
         except MadeAnew as exc:
             await self._lose({exc.partition})
         except Gone:
             await self._lose(set())
         else:
-            self._trusts = generation
+            self._trusts = generation if is_settled else -1
             return records
         return ()
 
-    async def _step(self, reader: Reader, max_events: int) -> Sequence[Fetched]:
-        """Raises Gone and MadeAnew, with nothing delivered."""
+    async def _step(self, reader: Reader, max_events: int) -> tuple[Sequence[Fetched], bool]:
+        """What comes next, and whether all of it is known to continue what was read.
+
+        Raises Gone and MadeAnew, with nothing delivered.
+        """
         if reader.owner is not self or self._overlap is None:
             marks = self._layout.by_partition(self._marks)
             self._overlap = Overlap(marks, await self._settled_bounds(marks))
             await reader.tail.open(self._overlap.starts)
-        return self._overlap.admit(await reader.tail.fetch(timeout_s=FETCH_S, max_records=max_events))
+        records = self._overlap.admit(await reader.tail.fetch(timeout_s=FETCH_S, max_records=max_events))
+        self._scanned = {p: reader.tail.position(p) or 0 for p in self._layout.partitions}
+        return records, self._overlap.is_settled(self._scanned)
 
     async def _settled_bounds(self, marks: Mapping[Partition, Mark]) -> Bounds:
         """The bounds of the log, with all marks within them. Raises Gone."""

@@ -38,6 +38,10 @@ class Overlap:
         """The records from the marks on. Raises MadeAnew; none of `records` is to be used then."""
         return [record for record in records if self._is_new(record)] if self._expected else records
 
+    def is_settled(self, scanned: Mapping[Partition, int]) -> bool:
+        """Up to these offsets the log was read: every record that was to be compared has been, or is no more."""
+        return all(scanned[partition] >= mark.next_offset for partition, mark in self._expected.items())
+
     def _is_new(self, record: Fetched) -> bool:
         expected = self._expected.pop(partition := Partition(record.topic, record.partition), None)
         if expected is None or record.offset >= expected.next_offset:

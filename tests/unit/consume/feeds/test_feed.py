@@ -417,6 +417,24 @@ async def test_what_was_read_of_a_log_before_it_was_made_anew_says_nothing_of_wh
         assert await next_offsets(cursor, 5) == [0, 1, 2, 3, 4]
 
 
+async def test_a_partition_made_anew_is_told_of_although_another_brings_a_client_to_the_ring_first() -> None:
+    old = ScriptedLog({"a": 2})
+    old.append(A1)
+    async with feeding(old) as feed:
+        position = (await next_events(await feed.cursor(None, start="earliest"), 1))[0].position
+    log = ScriptedLog({"a": 2})
+    log.append(A0, 10)
+    log.append(A1)
+    log.parts[A1].records[0].timestamp += 1_000
+    async with feeding(log, ring=2) as feed:
+        cursor = await feed.cursor(position, start="latest")
+        assert await next_offsets(cursor, 10) == list(range(10))  # of the first partition
+        with pytest.raises(Gone) as gone:
+            await next_offsets(cursor, 1)
+        assert _lost(gone.value) == [("a", 1, 1, 0, 1)]
+        assert await next_offsets(cursor, 1) == [0]
+
+
 async def test_nothing_is_waited_for_of_a_log_made_anew_before_the_ring_was_filled(log: ScriptedLog) -> None:
     log.append(A0, 5)
     async with feeding(log, is_stuck=True) as feed:
