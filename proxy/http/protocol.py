@@ -239,7 +239,7 @@ class BridgeProtocol(HttpToolsProtocol):
         if name == b"host":
             self._hosts += 1
         elif name == b"expect":
-            self.expect_100_continue = value == b"100-continue"
+            self.expect_100_continue = value == b"100-continue" and self.parser.get_http_version() != "1.0"
         elif value != b"chunked" or self.parser.get_http_version() == "1.0":
             raise _Refused(Malformed("The only Transfer-Encoding taken is chunked, of an HTTP/1.1 request."))
 

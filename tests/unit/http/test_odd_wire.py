@@ -277,6 +277,23 @@ async def test_after_an_early_answer_a_short_rest_is_discarded_and_the_connectio
         assert (await client.answer())[0] == 429
 
 
+@pytest.mark.parametrize(("version", "interim"), [(b"1.0", b""), (b"1.1", b"HTTP/1.1 100 Continue\r\n\r\n")])
+async def test_only_a_client_that_knows_interim_answers_is_told_to_go_on(version: bytes, interim: bytes) -> None:
+    """One of HTTP/1.0 would take it for the answer itself (RFC 9110, 10.1.1)."""
+    asked = asyncio.Event()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        asked.set()
+        await echo(scope, receive, send)
+
+    async with connected(app) as client:
+        client.send(b"POST / HTTP/%b\r\nHost: a\r\nConnection: close\r\nExpect: 100-continue\r\n" % version)
+        client.send(b"Content-Length: 4\r\n\r\n")
+        await asked.wait()
+        client.send(b"good")
+        assert (await client.rest()).startswith(interim + b"HTTP/1.1 200 ")
+
+
 @pytest.mark.parametrize(
     "head",
     [CHUNKED, POST + b"Content-Length: 70000\r\n\r\n", POST + b"Content-Length: 4\r\nExpect: 100-continue\r\n\r\n"],
