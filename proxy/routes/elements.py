@@ -9,14 +9,14 @@ from json import JSONDecoder
 
 from proxy.errors import NotJson
 
-_OPENING = re.compile(rb"[ \t\r\n]*\[")
+_OPENING = re.compile(rb"(?:\xef\xbb\xbf)?[ \t\r\n]*\[")
 _SPACE = re.compile(r"[ \t\r\n]*")
 
 _element = JSONDecoder().raw_decode
 
 
 def is_array(body: bytes) -> bool:
-    """Whether a body that is JSON is an array."""
+    """Whether a body that is JSON is an array. So it is with a byte order mark, to be refused as no JSON."""
     return _OPENING.match(body) is not None
 
 

@@ -82,7 +82,7 @@ async def test_an_empty_array_is_refused(body: bytes) -> None:
     assert (answer.status, answer.json["code"]) == (422, "empty_batch")
 
 
-@pytest.mark.parametrize("body", [b"[1,", b"[1]]", b"[1 2]", b'["\xff"]', b"[NaN]", b"[" * 100_000])
+@pytest.mark.parametrize("body", [b"\xef\xbb\xbf[1]", b"[1,", b"[1]]", b"[1 2]", b'["\xff"]', b"[NaN]", b"[" * 100_000])
 async def test_an_array_that_cannot_be_read_is_refused_as_a_whole(body: bytes) -> None:
     batching = Batching(produce={})
     answer = await ask(body, batching)
