@@ -23,6 +23,7 @@ PIECE_BYTES = 65_536
 MAX_RATIO = 200  # real data stays below 50; gzip can reach 1,000 and zstd 30,000
 FREE_BYTES = 1_048_576  # so much may come of anything
 ZSTD_WINDOW_LOG = 23
+MAX_PARTS = 1_000  # of a body that is expanded as a whole: each costs time, however little is in it
 MAX_ZSTD_UPLOADS = 16  # that go on for longer than a moment, each with its window
 
 ACCEPTED = (b"accept-encoding", b"gzip, zstd")
@@ -68,6 +69,7 @@ class Decoder:
 
     def __init__(self, coding: str) -> None:
         self.coding = coding
+        self.parts = 1  # members or frames that have begun
         self._codec = _CODECS[coding]()
         self._taken = 0
         self._given = 0
@@ -76,19 +78,20 @@ class Decoder:
         return f"<Decoder {self.coding} {self._taken} bytes in, {self._given} out>"
 
     def pieces(self, data: bytes) -> Iterator[bytes]:
-        """What the next bytes of the body stand for. Raises BadEncoding, ExpandsTooMuch."""
+        """What the next bytes of the body stand for; b"" for a part with nothing in it. Raises BadEncoding,
+        ExpandsTooMuch."""
         self._taken += len(data)
         while True:
             if self._codec.eof:
                 if not data:
                     return
                 self._codec = _CODECS[self.coding]()
+                self.parts += 1
             piece = self._expand(data)
             data = self._codec.unused_data if self._codec.eof else b""
-            if piece:
-                yield piece
-            elif not data:
+            if not (piece or data):
                 return
+            yield piece
 
     def finish(self) -> None:
         """The body ends here. Raises BadEncoding if it should not."""
@@ -136,6 +139,8 @@ def expand(body: bytes, decoder: Decoder, limit_bytes: int) -> bytes:
     for piece in decoder.pieces(body):
         if len(expanded) + len(piece) > limit_bytes:
             raise too_large(limit_bytes)
+        if decoder.parts > MAX_PARTS:
+            raise BadEncoding(f"The body has more than {MAX_PARTS} parts of {decoder.coding}. Compress it as one.")
         expanded += piece
     decoder.finish()
     return bytes(expanded)

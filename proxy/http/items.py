@@ -4,6 +4,7 @@ An item that was written has `status` 201, `partition` and `offset`; another has
 it would have had as a request of its own, and the `step` at which it failed.
 """
 
+import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -83,7 +84,11 @@ class ItemWriter:
                 records.append(self._record(item, request_id))
             except ProxyError as error:
                 errors[place] = error
-        submitted = await self.submitter.submit_many(records, deadline) if records else ()
+        submitted: Sequence[Outcome] = ()
+        if records:
+            submitted = await self.submitter.submit_many(records, deadline)
+        else:
+            await asyncio.sleep(0)  # nothing is waited for: others have their turn all the same
         outcomes = _merged(submitted, errors) if errors else submitted
         self._count(items, outcomes, now_s() - began_s)
         return outcomes

@@ -125,6 +125,7 @@ class Upload:
             lines = [overload] * len(lines)
         await self._write(lines)
         self._let_go(keep_bytes=self._splitter.held_bytes)
+        await asyncio.sleep(0)  # others have their turn, also where no line was in it
 
     async def _write(self, lines: Sequence[Line]) -> None:
         for at in range(0, len(lines), WINDOW):

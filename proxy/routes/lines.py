@@ -34,7 +34,7 @@ class LineSplitter:
             return []
         lines = self.rest()
         self._hold(ended.pop())
-        for line in ended:
+        for line in filter(None, ended):
             self._finish(line, lines)
         return lines
 

@@ -1,7 +1,10 @@
 """NDJSON as many records: results while the body still arrives, and bounds whatever its length."""
 
 import asyncio
+import contextlib
 import gzip
+import sys
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -13,6 +16,11 @@ from proxy.http.items import WINDOW
 from proxy.limits.gate import Gate
 from proxy.record import Record
 from tests.unit.http.batching import NDJSON, Answered, Batching, ScriptedSubmitter, Upload, post, until
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
 
 
 async def ask(body: bytes, batching: Batching | None = None, **headers: str) -> Answered:
@@ -172,6 +180,39 @@ async def test_at_the_bound_of_streams_an_upload_is_refused() -> None:
     batching.streams.limit = 0
     answer = await ask(b"1\n", batching)
     assert (answer.status, answer.json["code"]) == (503, "too_many_streams")
+
+
+# ---- others have their turn
+
+
+@pytest.mark.parametrize(
+    ("body", "coding"),
+    [
+        (b"x\n" * 60_000, "identity"),
+        (gzip.compress(b"x\n" * 60_000), "gzip"),
+        (gzip.compress(b" \n" * 20_000_000, 1), "gzip"),
+        (zstd.compress(b"") * 60_000, "zstd"),
+    ],
+    ids=["bad lines", "bad lines, compressed", "blank lines", "frames of nothing"],
+)
+async def test_what_needs_no_kafka_holds_up_nobody_else(body: bytes, coding: str) -> None:
+    """The loop is everybody's: of all this only a little is done before others have their turn."""
+    async with Batching().serve() as serving:
+        turns = asyncio.create_task(longest_between_turns_s())
+        await post(serving.port, body, NDJSON, content_encoding=coding)
+        turns.cancel()
+        assert await turns < 0.25
+
+
+async def longest_between_turns_s() -> float:
+    """The most that this thread has computed without a turn for others, until cancelled. What else runs counts not."""
+    longest_s, before_s = 0.0, time.thread_time()
+    with contextlib.suppress(asyncio.CancelledError):
+        while True:
+            await asyncio.sleep(0)
+            now_s = time.thread_time()
+            longest_s, before_s = max(longest_s, now_s - before_s), now_s
+    return longest_s
 
 
 # ---- ends

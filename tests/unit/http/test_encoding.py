@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.errors import BadEncoding, ExpandsTooMuch, UnsupportedEncoding
-from proxy.http.encoding import FREE_BYTES, MAX_RATIO, PIECE_BYTES, Decoder, decoder_for
+from proxy.http.encoding import FREE_BYTES, MAX_PARTS, MAX_RATIO, PIECE_BYTES, Decoder, decoder_for
+from proxy.http.encoding import expand as expand_whole
 from tests.unit.http.batching import Batching, post, until
 
 if sys.version_info >= (3, 14):
@@ -31,7 +32,7 @@ def expand(coding: str, body: bytes, cuts: Sequence[int] = ()) -> bytes:
     edges = sorted({0, len(body), *(min(cut, len(body)) for cut in cuts)})
     pieces = [piece for start, end in pairwise(edges) for piece in decoder.pieces(body[start:end])]
     decoder.finish()
-    assert all(0 < len(piece) <= PIECE_BYTES for piece in pieces)
+    assert all(len(piece) <= PIECE_BYTES for piece in pieces)
     return b"".join(pieces)
 
 
@@ -40,6 +41,22 @@ def expand(coding: str, body: bytes, cuts: Sequence[int] = ()) -> bytes:
 def test_what_was_compressed_comes_out_however_it_is_cut(coding: str, parts: list[bytes], cuts: list[int]) -> None:
     body = b"".join(map(COMPRESS[coding], parts))  # members, or frames, one after the other
     assert expand(coding, body, cuts) == b"".join(parts)
+
+
+@CODINGS
+def test_a_record_in_more_parts_than_anybody_needs_is_refused(coding: str) -> None:
+    """Each costs far more time than its bytes say: a million bytes of empty ones took the whole bridge seconds."""
+    part = COMPRESS[coding](b"")
+    assert expand_whole(part * MAX_PARTS, Decoder(coding), 100) == b""
+    with pytest.raises(BadEncoding, match=f"more than {MAX_PARTS}"):
+        expand_whole(part * (MAX_PARTS + 2), Decoder(coding), 100)
+
+
+@CODINGS
+def test_each_part_is_a_piece_though_nothing_is_in_it(coding: str) -> None:
+    """So that who reads an upload, of any number of them, can let others go first."""
+    pieces = list(Decoder(coding).pieces(COMPRESS[coding](b"") * 3 + COMPRESS[coding](b"x")))
+    assert pieces == [b"", b"", b"", b"x"]
 
 
 @CODINGS
