@@ -16,7 +16,7 @@ import orjson
 from proxy.clock import Deadline
 from proxy.consume.envelope import bare, envelope
 from proxy.consume.feeds.sieve import Sieve
-from proxy.errors import Draining, Gone
+from proxy.errors import Draining, Gone, Overloaded
 from proxy.http import frames
 from proxy.http.audience import Audience
 from proxy.http.consume import NDJSON, SSE, STREAM_HEADERS, VARY, Ask
@@ -167,6 +167,8 @@ class View:
             events = step.result()
         except Gone as gone:
             return _gap(self._media, gone, cursor.position)
+        except Overloaded:  # the readers of the log are with others: it asks again, and its heartbeat goes on
+            return b""
         if sieve is not None:
             events = [event for event in events if sieve.passes(event)]
         self._metrics.delivered(len(events), values_size_bytes(event.record for event in events))
