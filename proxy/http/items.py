@@ -36,6 +36,7 @@ from proxy.routes.request import Request
 from proxy.seams import Submitter
 
 WINDOW = 256  # records of one request that may wait or be with Kafka at one time
+TURN = 16  # errors that are made in one go
 MAX_DETAIL = 1_000  # characters of an item's detail
 MAX_ERRORS = 10  # of an item that are listed
 
@@ -84,11 +85,9 @@ class ItemWriter:
                 records.append(self._record(item, request_id))
             except ProxyError as error:
                 errors[place] = error
-        submitted: Sequence[Outcome] = ()
-        if records:
-            submitted = await self.submitter.submit_many(records, deadline)
-        else:
-            await asyncio.sleep(0)  # nothing is waited for: others have their turn all the same
+                if len(errors) % TURN == 0:
+                    await asyncio.sleep(0)  # an error is dear, and waits for nothing: others have their turn
+        submitted = await self.submitter.submit_many(records, deadline) if records else ()
         outcomes = _merged(submitted, errors) if errors else submitted
         self._count(items, outcomes, now_s() - began_s)
         return outcomes
