@@ -6,7 +6,8 @@ from typing import Any, cast
 
 from proxy.errors import Overloaded
 from proxy.http.consume import SSE
-from proxy.http.exchange import End, Exchange
+from proxy.http.end import End
+from proxy.http.exchange import Exchange
 from proxy.http.feed import View
 from proxy.http.upkeep import Upkeep
 from proxy.observe.metrics import RouteMetrics
