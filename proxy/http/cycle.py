@@ -9,6 +9,7 @@ uvicorn's minor version is pinned for this file and `http/protocol.py`, whose co
 """
 
 import asyncio
+import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -248,6 +249,9 @@ class Cycle(RequestResponseCycle):
         return declared is not None and int(declared) <= SHORT_BYTES
 
     async def send_500_response(self) -> None:
+        if isinstance(sys.exception(), asyncio.CancelledError):  # cut off by a drain: any answer would be a guess
+            self.transport.close()
+            return
         error = self._fault or ProxyError("The bridge failed; its log has the reason.")
         status, headers, body = problem_answer(error, "")
         await self.send({"type": "http.response.start", "status": status, "headers": headers})
