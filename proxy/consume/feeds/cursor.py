@@ -62,6 +62,7 @@ class Cursor:
         self._skips: set[Partition] = set()
         self._scanned: dict[Partition, int] = {}  # the log, up to where it was read; past what holds no records
         self._overlap: Overlap | None = None
+        self._read_in = -1  # the generation of the ring then; in a later one the log may be another
         self._patience: Deadline | None = None  # with a log that ends before the marks; outlasts a cancelled `next`
 
     def __repr__(self) -> str:
@@ -251,14 +252,17 @@ class Cursor:
         return ()
 
     async def _read_log(self, max_events: int) -> Sequence[Fetched]:
-        generation = self._source.ring.generation
         try:
             async with self._catch_up.borrow(self) as reader:
                 if self.is_in_ring:
                     reader.owner = None
                     return ()
+                generation = self._source.ring.generation
                 records, is_settled = await self._step(reader, max_events)
-                reader.owner = self
+                if self._source.ring.generation != generation:
+                    reader.owner = None
+                    return ()  # they may be another log's
+                reader.owner, self._read_in = self, generation
         except MadeAnew as exc:
             await self._lose({exc.partition})
         except Gone:
@@ -273,7 +277,8 @@ class Cursor:
 
         Raises Gone and MadeAnew, with nothing delivered.
         """
-        if reader.owner is not self or self._overlap is None:
+        goes_on = reader.owner is self and self._read_in == self._source.ring.generation
+        if not goes_on or self._overlap is None:
             marks = self._layout.by_partition(self._marks)
             self._overlap = Overlap(marks, await self._settled_bounds(marks))
             await reader.tail.open(self._overlap.starts)

@@ -155,10 +155,13 @@ class Ring:
         self._scanned = scanned
 
     def reduce(self, marks: Marks) -> Marks:
-        """Marks beyond the tip, but with no record in between, as the tip itself."""
+        """Marks beyond the tip, but with no record in between, as the tip itself.
+
+        Not those that know a record there: then this is another log than the one that was read, or about to be.
+        """
         scanned = [self._scanned.get(partition, 0) for partition in self.layout.partitions]
         return tuple(
-            newest if newest.next_offset < mark.next_offset <= offset else mark
+            newest if mark.timestamp_ms is None and newest.next_offset < mark.next_offset <= offset else mark
             for mark, newest, offset in zip(marks, self.tip, scanned, strict=True)
         )
 

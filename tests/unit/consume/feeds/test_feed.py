@@ -387,6 +387,23 @@ async def test_a_topic_made_anew_while_it_is_read_is_told_to_all_who_read_it(log
             assert await next_offsets(cursor, records) == list(range(records))
 
 
+async def test_a_reader_of_the_log_that_was_made_anew_behind_its_back_does_not_go_on_in_the_new_one(
+    log: ScriptedLog,
+) -> None:
+    """Its client did not read meanwhile, so nothing was fetched that could have told it."""
+    log.append(A0, 50)
+    async with feeding(log, ring=5) as feed:
+        cursor = await feed.cursor(None, start="earliest")
+        assert await next_offsets(cursor, 3) == [0, 1, 2]
+        log.tails[-1].is_blind = True
+        log.make_anew("a", 1)
+        log.append(A0, 60)
+        await until(lambda: _has_read(feed, 60))
+        with pytest.raises(Gone):
+            await cursor.next(10)
+        assert await next_offsets(cursor, 60) == list(range(60))
+
+
 async def test_from_latest_means_the_end_of_the_log_made_anew_and_not_of_the_one_before(log: ScriptedLog) -> None:
     log.append(A0, 5)
     async with feeding(log) as feed:

@@ -317,6 +317,17 @@ async def test_every_client_sees_every_record_once_and_in_order(
     script=[("skip", PARTITIONS[2], 2), ("next", 0, 3), ("anew", "b", None), ("append", PARTITIONS[2], 4)],
     ring=2,
 )
+@example(  # made anew with a record where the ring, which does not know it yet, has seen that there is none
+    script=[
+        ("skip", PARTITIONS[2], 1),
+        ("next", 0, 1),
+        ("anew", "b", None),
+        ("append", PARTITIONS[2], 1),
+        ("page", 0, 4),
+        ("next", 0, 1),
+    ],
+    ring=2,
+)
 async def test_what_a_client_does_not_see_it_was_told_to_be_lost(script: list[tuple[str, Any, Any]], ring: int) -> None:
     """What is in the log at the end it has seen, in order, in one piece behind the last loss; no record twice.
 
