@@ -68,11 +68,14 @@ class Cycle(RequestResponseCycle):
 
     async def receive(self) -> Any:
         """ASGI's `receive`. Raises the ProxyError of a body that broke off while its client is still there."""
+        if not self.more_body and not self.message_event.is_set():
+            _ = self.gone()  # the whole body was handed out: there is only this to wait for
         if self.waiting_for_100_continue and not self.transport.is_closing():
             self.waiting_for_100_continue = False
             self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         if not self.disconnected and not self.response_complete and self._fault is None:
-            self.flow.resume_reading()
+            if not self._protocol.pipeline:  # else the whole body is here
+                self.flow.resume_reading()
             await self.message_event.wait()
             self.message_event.clear()
         if self.disconnected or self.response_complete:
@@ -118,9 +121,15 @@ class Cycle(RequestResponseCycle):
         return self._protocol.client_certificate
 
     def gone(self) -> asyncio.Future[None]:
-        """Done when the client has gone (or this answer is complete and the connection closed). Do not cancel it."""
+        """Done when the client has gone (or this answer is complete and the connection closed). Do not cancel it.
+
+        One that has shut its sending side counts as gone for whoever asks: it looks just the same.
+        """
         if self._gone is None:
             self._gone = self._protocol.loop.create_future()
+            if self._protocol.broken:
+                self.disconnected = True
+                self.transport.close()
             if self.disconnected:
                 self._gone.set_result(None)
         return self._gone
@@ -129,8 +138,16 @@ class Cycle(RequestResponseCycle):
         if self._gone is not None and not self._gone.done():
             self._gone.set_result(None)
 
+    def outlasts_the_request(self) -> bool:
+        """The client sends no more: whether this is answered all the same, and the connection ends after that."""
+        if self.more_body or self.response_started or self.disconnected or self._gone is not None:
+            return False
+        self.keep_alive = False
+        return True
+
     async def drained(self) -> bool:
-        """Wait until all bytes written so far have left for the kernel; False if the client went before that.
+        """Wait until all bytes written so far have left for the kernel; False if the client went before that, or sends
+        no more, which looks the same.
 
         Cancelling it changes nothing.
         """
@@ -238,6 +255,8 @@ class Cycle(RequestResponseCycle):
         elif self.more_body:
             self._protocol.discard()
         self.on_response()
+        if self._protocol.pipeline:  # read on, and notice an end, when the last of them has its turn
+            self.flow.pause_reading()
         if self._rest_s and self.keep_alive:
             self._protocol.rest(self._rest_s)
 

@@ -7,6 +7,7 @@
 - An answer to a request whose body is still arriving is seen by the client: the connection lingers and discards the
   rest for a moment, since closing a socket with unread data resets it, and the answer with it (RFC 9112, 9.6). Where
   the rest is short the connection goes on.
+- A client that shuts its sending side behind a whole request is answered. Whoever waits for it to go is told at once.
 
 Its requests and their answers are in `http/cycle.py`. uvicorn's minor version is pinned for both; each feature has a
 test in `tests/unit/http/test_protocol.py`.
@@ -65,7 +66,7 @@ class BridgeProtocol(HttpToolsProtocol):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.broken: bool = False  # the client ended the connection, or it failed
+        self.broken: bool = False  # the client ended the connection, or its side of it, or it failed
         self._framing_only = False  # the parser reads a head of our own making, see `_stay_http`
         self._has_asked = False  # a request's head has come
         self._in_head = True
@@ -98,8 +99,16 @@ class BridgeProtocol(HttpToolsProtocol):
             self._lost = None
         self.cycle = None  # type: ignore[assignment]  # which knows this object: else the collector had to find that circle
 
-    def eof_received(self) -> None:
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """The client sends no more. It may be gone, or wait for an answer with its sending side shut.
+
+        Under TLS no one side of a connection can be open.
+        """
         self.broken = True
+        cycle = self.cycle
+        if not isinstance(cycle, Cycle) or self.pipeline or not self.transport.can_write_eof():
+            return False
+        return cycle.outlasts_the_request()
 
     async def lost(self) -> None:
         """Wait for the end of the connection."""

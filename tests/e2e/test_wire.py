@@ -282,3 +282,14 @@ async def test_http_1_0_is_answered_and_its_connection_closed(client: Client) ->
     client.send(b"POST /any HTTP/1.0\r\nContent-Length: 4\r\n\r\nfour")
     assert (await client.answer())[0] == 201
     assert await client.rest() == b""
+
+
+async def test_a_client_that_ends_its_side_behind_its_requests_is_answered(
+    client: Client, consume_all: ConsumeAll, topic: str
+) -> None:
+    for body in (b"1", b"2", b"3"):
+        client.send(HEAD + b"Content-Length: 1\r\n\r\n" + body)
+    client.writer.write_eof()
+    assert [(await client.answer())[0] for _ in range(3)] == [201, 201, 201]
+    assert await client.rest() == b""
+    assert await values(consume_all, topic) == [b"1", b"2", b"3"]
