@@ -128,8 +128,7 @@ class Cycle(RequestResponseCycle):
         if self._gone is None:
             self._gone = self._protocol.loop.create_future()
             if self._protocol.broken:
-                self.disconnected = True
-                self.transport.close()
+                self.cut_off()
             if self.disconnected:
                 self._gone.set_result(None)
         return self._gone
@@ -171,6 +170,11 @@ class Cycle(RequestResponseCycle):
     def abort(self) -> None:
         """End the connection at once; what was written and has not left is dropped."""
         self.transport.abort()
+
+    def cut_off(self) -> None:
+        """There will be no answer, or no more of it: the connection ends after what was written."""
+        self.disconnected = True
+        self.transport.close()
 
     async def send(self, message: Any) -> None:
         """ASGI's `send`: the head waits for the first piece of the body, and both leave in one write."""
@@ -255,7 +259,7 @@ class Cycle(RequestResponseCycle):
         elif self.more_body:
             self._protocol.discard()
         self.on_response()
-        if self._protocol.pipeline:  # read on, and notice an end, when the last of them has its turn
+        if self._protocol.pipeline and self.keep_alive:  # read on, and notice an end, once the last has its turn
             self.flow.pause_reading()
         if self._rest_s and self.keep_alive:
             self._protocol.rest(self._rest_s)

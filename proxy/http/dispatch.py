@@ -3,6 +3,7 @@
 One place renders errors (STYLE, "Raise; one place answers"); one place counts answers (`Exchange.begin`).
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from math import ceil
@@ -53,6 +54,9 @@ class Dispatcher:
             await self._refuse(exchange, error, name)
         except ClientGone:
             pass
+        except asyncio.CancelledError:  # the drain's time is over; any answer would be a guess at what has become of it
+            log.warning("request_cut_off", route=name, request_id=exchange.request_id)
+            exchange.connection.cut_off()
         except Exception as exc:  # noqa: BLE001 - the client gets an answer whatever we did wrong
             log.error("request_failed", route=name, request_id=exchange.request_id, exc=exc)
             await self._refuse(exchange, ProxyError("The bridge failed; its log has the reason."), name)

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import signal
 import time
 
@@ -170,6 +171,10 @@ async def test_what_does_not_end_in_time_is_cut_off_and_the_exit_code_says_so(
     assert await running.stop() == 1
     assert time.monotonic() - began_s < 8
     assert await stuck.rest() == b""  # no answer: any would be a guess at what has become of it
+    (said,) = [json.loads(line) for line in running.log.splitlines() if '"event":"request_cut_off"' in line]
+    assert said["route"] == "post-w"
+    assert said["request_id"]
+    assert "traceback" not in running.log
     stuck.close()
     assert [record.value for record in await kafka.consume_all(name)] == [b"other"]
 

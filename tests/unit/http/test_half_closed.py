@@ -175,3 +175,19 @@ async def test_a_drain_ends_it_too() -> None:
         assert await client.rest() == b""
         await ended(protocols)
         client.close()
+
+
+async def test_what_is_sent_behind_the_last_request_of_a_connection_changes_nothing() -> None:
+    loop = asyncio.get_running_loop()
+    failures: list[dict[str, Any]] = []
+    loop.set_exception_handler(lambda _, context: failures.append(context))
+    protocols: list[BridgeProtocol] = []
+    async with served(echo, protocols=protocols) as port:
+        client = await Client.connect(port)
+        client.send(POST.replace(b"a\r\n", b"a\r\nConnection: close\r\n", 1) + b"one" + POST + b"two" + POST + b"3..")
+        client.writer.write_eof()
+        assert (await client.answer())[2] == b"one"
+        assert await client.rest() == b""
+        await ended(protocols)
+        client.close()
+    assert not failures
