@@ -205,7 +205,7 @@ async def test_what_needs_no_kafka_holds_up_nobody_else(body: bytes, coding: str
 
 
 async def longest_between_turns() -> float:
-    """The most that this thread has computed without a turn for others, until cancelled: of all that it has computed."""
+    """The most that this thread has computed without a turn for others, until cancelled: its share of all it has."""
     began_s = before_s = time.thread_time()
     longest_s = 0.0
     with contextlib.suppress(asyncio.CancelledError):
