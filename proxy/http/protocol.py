@@ -267,6 +267,8 @@ class BridgeProtocol(HttpToolsProtocol):
         self._stop_timer()
         scope["method"] = parser.get_method().decode("ascii")
         url = httptools.parse_url(self.url)
+        if url.schema or b"#" in self.url:
+            self._check_target(url)
         raw_path = url.path or b"/"
         path = raw_path.decode("ascii", "surrogateescape")
         scope["path"] = unquote(path) if "%" in path else path
@@ -318,6 +320,13 @@ class BridgeProtocol(HttpToolsProtocol):
             raise _Refused(Malformed(f"An HTTP/1.1 request has one Host header, and this one has {self._hosts}."))
         if len(self.pipeline) >= MAX_AHEAD:
             raise _Refused(Malformed(f"More than {MAX_AHEAD} requests wait on this connection for their answers."))
+
+    def _check_target(self, url: Any) -> None:
+        """Raises _Refused for what is not a path and a query, or a whole URL of HTTP (RFC 9112, 3.2)."""
+        if b"#" in self.url:
+            raise _Refused(Malformed("The request target has a fragment (#), which is not sent: escape it as %23."))
+        if url.schema.lower() not in (b"http", b"https") or url.userinfo is not None:
+            raise _Refused(Malformed("The request target is no URL of this bridge: send the path and the query alone."))
 
     def _reason(self, exc: Exception) -> ProxyError:
         if isinstance(exc.__context__, _Refused):

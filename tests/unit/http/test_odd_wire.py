@@ -112,6 +112,36 @@ async def test_another_version_of_http_is_refused(version: bytes) -> None:
         assert version.decode() in (await refused(client))["detail"]
 
 
+@pytest.mark.parametrize(
+    "target",
+    [
+        b"/a#b",
+        b"/a?x#b",
+        b"/#",
+        b"http://a/b#",
+        b"http://a#b",
+        b"ftp://a/b",
+        b"ws://a/b",
+        b"httpss://a/b",
+        b"http://me@a/b",
+        b"http:///b",
+        b"a/b",
+    ],
+)
+async def test_a_target_that_no_request_has_is_refused(target: bytes) -> None:
+    """RFC 9112, 3.2: of a path and a query, or of a whole http URL; a fragment is never sent."""
+    async with connected(echo) as client:
+        client.send(GOOD.replace(b" / ", b" %b " % target, 1))
+        assert (await refused(client))["code"] == "malformed_request"
+
+
+@pytest.mark.parametrize("target", [b"/?a=%23", b"//a", b"http://a/b", b"HTTPS://a:8/b?c", b"http://a", b"*"])
+async def test_a_target_that_a_request_may_have_is_taken(target: bytes) -> None:
+    async with connected(echo) as client:
+        client.send(GOOD.replace(b" / ", b" %b " % target, 1))
+        assert (await client.answer())[2] == b"good"
+
+
 async def test_trailers_do_not_become_headers() -> None:
     seen = []
 
