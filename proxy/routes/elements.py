@@ -9,14 +9,15 @@ from json import JSONDecoder
 
 from proxy.errors import NotJson
 
-_OPENING = re.compile(rb"(?:\xef\xbb\xbf)?[ \t\r\n]*\[")
+_OPENING = re.compile(rb"\0*+(?:\xef\xbb\xbf|\xff\xfe|\xfe\xff)?[ \t\r\n\0]*+\[")
 _SPACE = re.compile(r"[ \t\r\n]*")
 
 _element = JSONDecoder().raw_decode
 
 
 def is_array(body: bytes) -> bool:
-    """Whether a body that is JSON is an array. So it is with a byte order mark, to be refused as no JSON."""
+    """Whether a body that is JSON is an array. So it is with a byte order mark, and as UTF-16 or UTF-32: to
+    be refused as no JSON (RFC 8259, 8.1) then, and not taken for one record."""
     return _OPENING.match(body) is not None
 
 

@@ -82,6 +82,19 @@ async def test_an_empty_array_is_refused(body: bytes) -> None:
     assert (answer.status, answer.json["code"]) == (422, "empty_batch")
 
 
+@pytest.mark.parametrize("content_type", ["application/json", "application/json; charset=utf-16", None])
+@pytest.mark.parametrize("text", ["[1]", " \n[1]"], ids=["array", "space and array"])
+@pytest.mark.parametrize("codec", ["utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"])
+@pytest.mark.parametrize("mark", ["", "\ufeff"], ids=["no mark", "mark"])
+async def test_an_array_in_another_encoding_is_refused_and_not_one_record(
+    mark: str, codec: str, text: str, content_type: str | None
+) -> None:
+    batching = Batching(produce={})
+    answer = await ask((mark + text).encode(codec), batching, content_type)
+    assert (answer.status, answer.json["code"]) == (400, "not_json")
+    assert batching.submitter.values == []
+
+
 @pytest.mark.parametrize("body", [b"\xef\xbb\xbf[1]", b"[1,", b"[1]]", b"[1 2]", b'["\xff"]', b"[NaN]", b"[" * 100_000])
 async def test_an_array_that_cannot_be_read_is_refused_as_a_whole(body: bytes) -> None:
     batching = Batching(produce={})

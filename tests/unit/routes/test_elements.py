@@ -67,7 +67,15 @@ def taken_out(body: bytes) -> list[bytes] | str:
 
 
 @pytest.mark.parametrize(
-    ("body", "is_one"), [(b"[]", True), (b" \r\n\t[", True), (b"{}", False), (b"", False), (b"\x0b[", False)]
+    ("body", "is_one"),
+    [
+        (b"[]", True),
+        (b" \r\n\t[", True),
+        (b"{}", False),
+        (b"", False),
+        (b"\x0b[", False),
+        pytest.param(b"\0" * 1_000_000, False, id="a million zeros, which take no time"),
+    ],
 )
 def test_an_array_is_known_by_its_first_byte(body: bytes, is_one: bool) -> None:
     assert is_array(body) is is_one
