@@ -160,6 +160,8 @@ class Changing:
         missed = await figures.missed(change.route, Deadline.after(FINISH_S if finish else COUNT_S), finish=finish)
         if missed.records <= change.accepted.get("gap", 0) or (missed.is_followed and not finish):
             return "", {}
+        if missed.is_followed:
+            return f"its replay had {missed.records} records left to send when the time was over; it goes on.", {}
         return (
             f"Refused: the legacy has not seen {missed.records} records. Send them to it (`stepbridge migrate replay "
             f"{change.route}`), or accept in so many words that it never will (`--accept-gap {missed.records}`)."

@@ -203,6 +203,18 @@ async def test_a_replay_that_follows_sends_the_last_of_them_while_the_keys_are_h
     assert settings(world) == ["dual"] * 3
 
 
+async def test_a_replay_that_follows_and_is_too_slow_abandons_the_change_which_may_be_tried_again(world: World) -> None:
+    await three(world, KAFKA)
+    numbers = world.nodes[0].numbers
+    numbers.gap, numbers.left = Missed(37, is_followed=True), 8
+    with pytest.raises(ChangeAbandoned, match="8 records left to send"):
+        await world.change(world.nodes[0], DUAL)
+    assert settings(world) == ["kafka"] * 3
+    numbers.left = 0
+    await world.change(world.nodes[0], DUAL)
+    assert settings(world) == ["dual"] * 3
+
+
 async def test_a_change_whose_writer_is_not_told_is_found_out_by_reading(world: World) -> None:
     await three(world)
     world.nodes[0].line.loses_answers = True

@@ -85,13 +85,14 @@ class Numbers:
     def __init__(self) -> None:
         self.counts = (0, 0)
         self.gap = Missed(0)
+        self.left = 0  # of what a replay that follows was to send while the keys are held
 
     def shadowed(self, route: str) -> tuple[int, int]:
         return self.counts
 
     async def missed(self, route: str, deadline: Deadline, *, finish: bool) -> Missed:
         if finish and self.gap.is_followed:
-            self.gap = Missed(0)
+            self.gap = Missed(self.left, is_followed=self.left > 0)
         return self.gap
 
 
