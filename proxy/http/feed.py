@@ -138,13 +138,12 @@ class View:
                     continue
                 following = following or asyncio.create_task(cursor.next(STREAM_RECORDS))
                 done, _ = await asyncio.wait([following], timeout=silence.remaining_s())
+                data = b""  # while it goes on: a step through the log may take longer than a heartbeat
                 if done:
-                    step, following = following, None
-                    data = self._shown(cursor, step, sieve)
-                else:  # it goes on: a step through the log may take longer than a heartbeat
-                    data = b""
+                    data, following = self._shown(cursor, following, sieve), None
                 if not data and not silence.remaining_s():
                     data = self._heartbeat(cursor.position if done and sieve else None)
+                done.clear()  # a client that does not read holds the bytes of a step, not its events as well
                 if data:
                     await exchange.write(data)
                     silence = Deadline.after(self._heartbeat_s)

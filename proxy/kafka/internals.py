@@ -182,7 +182,22 @@ def _after_damage(records: Any, error: BaseException) -> int:
 
 def drop_fetched(consumer: AIOKafkaConsumer, partition: TopicPartition) -> None:
     """Forget what was fetched of it: it will be fetched again from the position."""
-    consumer._fetcher._records.pop(partition, None)
+    _let_go(consumer._fetcher._records.pop(partition, None))
+
+
+def drop_all_fetched(consumer: AIOKafkaConsumer) -> None:
+    """Forget what was fetched, before other partitions are assigned."""
+    for fetched in consumer._fetcher._records.values():
+        _let_go(fetched)
+    consumer._fetcher._records.clear()
+
+
+def _let_go(fetched: Any) -> None:
+    """Half-read records and their generator hold each other: without this they wait for the cycle collector."""
+    records = getattr(fetched, "_partition_records", None)  # an error has none
+    if records is not None and records._records_iterator is not None:
+        records._records_iterator.close()
+        records._records_iterator = None
 
 
 def is_assigned(consumer: AIOKafkaConsumer, partition: TopicPartition) -> bool:

@@ -49,6 +49,7 @@ class Tail:
         """See `seams.Tail.open`. `starts` is not empty."""
         consumer = await self._connected(OPEN_S)
         at = {TopicPartition(*partition): offset for partition, offset in starts.items()}
+        internals.drop_all_fetched(consumer)
         consumer.assign(list(at))
         self._seen = set()
         for tp, offset in at.items():

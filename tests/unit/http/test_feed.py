@@ -1,6 +1,7 @@
 """A stream of a feed while its client is behind: what it is written, and what does not end it."""
 
 import asyncio
+import weakref
 from collections.abc import Sequence
 from typing import Any, cast
 
@@ -36,6 +37,10 @@ class BehindCursor:
         return events
 
 
+class Step(list[FeedEvent]):
+    """What a cursor delivers at once; a list that can be watched."""
+
+
 class WritingExchange:
     connection: Any = None
 
@@ -56,5 +61,35 @@ async def test_a_stream_that_finds_all_readers_of_the_log_in_use_goes_on_when_on
     await until(lambda: exchange.written.count(b"data: ") == 2 or pumping.done())
     assert not pumping.done(), pumping.exception()
     assert exchange.written.startswith(b":\n")  # its heartbeat went on meanwhile
+    pumping.cancel()
+    await asyncio.wait([pumping])
+
+
+class OneStep(BehindCursor):
+    """It hands its step over, and keeps nothing of it."""
+
+    async def next(self, max_events: int) -> Sequence[FeedEvent]:
+        while not self._events:
+            await asyncio.Event().wait()
+        step, self._events = Step(self._events), []
+        self.delivered = weakref.ref(step)
+        return step
+
+
+async def test_while_a_client_does_not_read_only_the_bytes_of_a_step_are_held_not_its_events() -> None:
+    feed, metrics = ScriptedFeed(), RouteMetrics()
+    feed.append(b"1", b"2")
+    view = View(cast(FeedReader, feed), SSE, False, Upkeep(End(), heartbeat_s=60), metrics)
+    cursor, is_stuck = OneStep(0, feed.newest.events), asyncio.Event()
+
+    class Stuck(WritingExchange):
+        async def write(self, data: bytes) -> None:
+            is_stuck.set()
+            await asyncio.Event().wait()
+
+    pumping = asyncio.create_task(view.pump(cast(Exchange, Stuck()), cast(FeedCursor, cursor), None))
+    async with asyncio.timeout(5):
+        await is_stuck.wait()
+    assert cursor.delivered() is None
     pumping.cancel()
     await asyncio.wait([pumping])
