@@ -206,7 +206,7 @@ class Cursor:
         """Events that only this client has: their positions are its own."""
         chunk = Chunk(self._layout, self._marks, records)
         self._marks = chunk.after
-        return chunk.events
+        return chunk.hand_over()
 
     async def _arrival(self) -> None:
         """Wait at the end of the ring. Ahead of it only for a while: then see whether the log has what was read."""

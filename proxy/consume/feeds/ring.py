@@ -108,6 +108,11 @@ class Chunk:
             self._known = {(partitions[index], mark.next_offset): mark for index, mark in self._steps}
         return self._known.get((partition, next_offset))
 
+    def hand_over(self) -> list[FeedEvent]:
+        """Its events, to their only reader: nothing else holds them, no cycle that waits to be collected."""
+        events, self.events = self.events, []
+        return events
+
     def evict(self) -> None:
         self.is_evicted, self.events, self.next = True, [], None
 

@@ -1,5 +1,6 @@
 """The ring: from its floor to its tip every record, positions that cost little, readers that fall out cleanly."""
 
+import gc
 from collections.abc import Sequence
 
 import pytest
@@ -7,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.consume.feeds.position import Layout, Mark, Marks, read_token
-from proxy.consume.feeds.ring import Place, Ring, differs
+from proxy.consume.feeds.ring import Chunk, FeedEvent, Place, Ring, differs
 from proxy.consume.token import Signer
 from proxy.record import Partition
 from tests.unit.consume.scripted_log import Logged
@@ -183,3 +184,16 @@ def test_a_place_that_another_record_stands_before_is_told(mark: Mark, different
     place = ring.place((mark, Mark(0)))
     assert place is not None
     assert differs(place, LAYOUT, (mark, Mark(0))) == different
+
+
+def test_events_that_only_one_reader_has_are_gone_with_him_before_any_cycle_is_collected() -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        before = sum(isinstance(each, FeedEvent) for each in gc.get_objects())
+        events = Chunk(LAYOUT, (Mark(0), Mark(0)), _records((0, 0), (0, 1))).hand_over()
+        assert events[1].position
+        del events
+        assert sum(isinstance(each, FeedEvent) for each in gc.get_objects()) == before
+    finally:
+        gc.enable()
