@@ -117,7 +117,7 @@ class Bridge:
         )
         self._queues = ProduceQueues(self._topics, self._producer, key_hashes(config, HASHES))
         self._stack.push_async_callback(self._queues.close)
-        self._catch_up = await enter(CatchUp(lambda: Tail(self._settings)))
+        self._catch_up = await enter(CatchUp(lambda: Tail(self._settings), step_bytes=config.limits.stream_bytes))
         self._network = await enter(network_of(config.peer, self._worker)) if config.peer else None
         self._issuers = await enter(Issuers())
         self._graves = Graves(self._topics, lambda: Tail(self._settings), Marks(self._settings), self._queues)
@@ -201,6 +201,7 @@ class Bridge:
         self._topics.watch(all_topics(new), needed(new))
         self._queues.hash_of = key_hashes(new, HASHES)
         self._policy.follow(new.limits)
+        self._catch_up.step_bytes = new.limits.stream_bytes
         self._settings.access.follow(new.kafka.security, token_source(new.kafka.security.oauth))
         if self._network and new.peer and new.peer.tls:
             self._network.renew(new.peer.tls)

@@ -174,8 +174,8 @@ class Tail(Protocol):
         """Read exactly these partitions, each from that offset; again, others. Raises KafkaAway."""
         ...
 
-    async def fetch(self, *, timeout_s: float, max_records: int) -> Sequence[Fetched]:
-        """As GroupMember.fetch, but it may be cancelled.
+    async def fetch(self, *, timeout_s: float, max_records: int, max_bytes: int | None = None) -> Sequence[Fetched]:
+        """As GroupMember.fetch, but it may be cancelled. `max_bytes`: of keys and values, about, one record at least.
 
         Raises Gone for a position the log does not have (`extra["lost"]`: one partition's topic, partition, position,
         begins, ends), and KafkaAway when this reader is broken: open it again.

@@ -168,6 +168,10 @@ class Limits(Section):
     in_flight: Count = Field(default=1_024, description="Produce requests at one time; beyond it 503.")
     in_flight_bytes: Bytes = Field(default=67_108_864, description="Their bodies together; beyond it 503.")
     streams: Count = Field(default=10_000, description="Open streams and waiting polls; beyond it 503.")
+    stream_bytes: Bytes = Field(
+        default=1_048_576,
+        description="Records that a stream or page takes at one time, about: what a client holds who does not read.",
+    )
     rate: Rates | None = Field(default=None, description="How often requests may come, over all routes; beyond it 429.")
 
 

@@ -27,7 +27,7 @@ class Fetching:
         self._careful: set[TopicPartition] = set()  # damage was found further on: deliver one by one up to it
         self._error: Exception | None = None  # came together with records, which go first
 
-    async def next(self, *, timeout_s: float, max_records: int) -> Sequence[Fetched]:
+    async def next(self, *, timeout_s: float, max_records: int, max_bytes: int | None = None) -> Sequence[Fetched]:
         """Empty after the timeout, and when something was stepped over.
 
         Raises aiokafka's errors of a partition or of the group, each once, but none of decoding. May be cancelled.
@@ -36,7 +36,7 @@ class Fetching:
             error, self._error = self._error, None
             raise error
         self._careful = {tp for tp in self._careful if is_assigned(self._consumer, tp)}
-        taken = await take(self._consumer, timeout_s, 1 if self._careful else max_records)
+        taken = await take(self._consumer, timeout_s, 1 if self._careful else max_records, max_bytes)
         if taken.error is not None and not self._stepped_over(taken.error):
             if not taken.records:
                 raise taken.error

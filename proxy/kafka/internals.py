@@ -103,15 +103,17 @@ class Taken:
     error: Exception | None = None
 
 
-async def take(consumer: AIOKafkaConsumer, timeout_s: float, max_records: int) -> Taken:
+async def take(consumer: AIOKafkaConsumer, timeout_s: float, max_records: int, max_bytes: int | None = None) -> Taken:
     """What has been fetched; waits up to `timeout_s` for the first of it. May be cancelled, and raises nothing.
+
+    `max_bytes`: of keys and values, about, and one record at least. None: no bound but that of a fetch.
 
     aiokafka's own wait goes on through a whole rebalance, a cancelled one leaks its fetch count, and what it had read
     of other partitions is lost when the decoding of one raises.
     """
     with consumer._subscription.fetch_context():
         pass  # a member that never fetches is made to leave after `max_poll_interval_ms`; waiting here is fetching
-    taken = await _fetched(consumer, max_records)
+    taken = await _fetched(consumer, max_records, max_bytes)
     if taken.records or taken.error or timeout_s <= 0 or consumer._closed:
         return taken
     arrival = consumer._fetcher._create_fetch_waiter()
@@ -120,7 +122,7 @@ async def take(consumer: AIOKafkaConsumer, timeout_s: float, max_records: int) -
         error = arrival.exception() if arrival.done() else None  # trouble in the group is told to those who wait
     finally:
         arrival.cancel()
-    return Taken([], error) if error else await _fetched(consumer, max_records)
+    return Taken([], error) if error else await _fetched(consumer, max_records, max_bytes)
 
 
 def _is_working(consumer: AIOKafkaConsumer) -> bool:
@@ -129,7 +131,7 @@ def _is_working(consumer: AIOKafkaConsumer) -> bool:
     return not (consumer._fetcher._fetch_task.done() or (coordinating is not None and coordinating.done()))
 
 
-async def _fetched(consumer: AIOKafkaConsumer, max_records: int) -> Taken:
+async def _fetched(consumer: AIOKafkaConsumer, max_records: int, max_bytes: int | None) -> Taken:
     """Does not wait: `getmany` does only without records, and while partitions are being reassigned."""
     if consumer._closed:
         return Taken([])
@@ -142,10 +144,33 @@ async def _fetched(consumer: AIOKafkaConsumer, max_records: int) -> Taken:
             left = max_records - len(records)
             if left <= 0 or consumer._closed or consumer._subscription.reassignment_in_progress:
                 break
-            records += (await consumer.getmany(tp, max_records=left)).get(tp, ())
+            if max_bytes is None:
+                records += (await consumer.getmany(tp, max_records=left)).get(tp, ())
+            else:
+                await _take_bounded(consumer, tp, records, max_records, max_bytes)
     except Exception as exc:  # noqa: BLE001 - decoding raises what it likes
         return Taken(records, exc)
     return Taken(records)
+
+
+async def _take_bounded(
+    consumer: AIOKafkaConsumer, tp: TopicPartition, records: list[Any], max_records: int, max_bytes: int
+) -> None:
+    """More of a partition for `records`, as long as all of them are few and small enough."""
+    count = 1  # to learn how large they are
+    size_bytes = sum(map(_size_bytes, records))
+    while not records or (size_bytes < max_bytes and len(records) < max_records):
+        some = (await consumer.getmany(tp, max_records=count)).get(tp, ())
+        if not some:
+            return
+        records += some
+        size_bytes += sum(map(_size_bytes, some))
+        mean_bytes = size_bytes // len(records) + 1
+        count = max(1, min(max_records - len(records), (max_bytes - size_bytes) // mean_bytes))
+
+
+def _size_bytes(record: Any) -> int:
+    return len(record.key or b"") + len(record.value or b"")
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,12 +55,12 @@ class Tail:
         for tp, offset in at.items():
             consumer.seek(tp, offset)
 
-    async def fetch(self, *, timeout_s: float, max_records: int) -> Sequence[Fetched]:
+    async def fetch(self, *, timeout_s: float, max_records: int, max_bytes: int | None = None) -> Sequence[Fetched]:
         """See `seams.Tail.fetch`. May be cancelled; nothing is lost by it."""
         if self._fetching is None:
             raise KafkaAway("The reader is not connected to Kafka. Try again.")
         try:
-            records = await self._fetching.next(timeout_s=timeout_s, max_records=max_records)
+            records = await self._fetching.next(timeout_s=timeout_s, max_records=max_records, max_bytes=max_bytes)
             self._check_topics()
             return records
         except kafka.OffsetOutOfRangeError as exc:

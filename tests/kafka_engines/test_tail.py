@@ -132,6 +132,26 @@ async def test_a_cancelled_fetch_loses_nothing(kafka: Kafka, topic: str, tail: T
     assert await _read(tail, 1) == [b"1"]
 
 
+async def test_no_more_bytes_are_taken_than_asked_for_but_one_record_always(
+    kafka: Kafka, topic: str, tail: Tail
+) -> None:
+    async with AIOKafkaProducer(bootstrap_servers=kafka.bootstrap, compression_type="gzip") as producer:
+        for _ in range(60):  # compressed they are fetched together
+            await producer.send(topic, b"v" * 10_000, partition=0)
+    await tail.open({Partition(topic, 0): 0})
+    counts: list[int] = []
+    async with asyncio.timeout(WITHIN_S):
+        while sum(counts) < 60:
+            records = await tail.fetch(timeout_s=0.5, max_records=100, max_bytes=105_000)
+            counts += [len(records)] if records else []
+    assert max(counts) <= 11
+    assert len(counts) <= 12  # and not one by one
+    await tail.open({Partition(topic, 0): 0})
+    while not (records := await tail.fetch(timeout_s=0.5, max_records=100, max_bytes=10)):
+        pass
+    assert len(records) == 1
+
+
 async def test_asking_for_a_topic_that_is_missing_does_not_make_it(kafka: Kafka, topic: str, tail: Tail) -> None:
     with pytest.raises(KafkaAway):
         await tail.bounds([Partition(f"{topic}-not", 0)], Deadline.after(0.5))

@@ -12,6 +12,7 @@ from proxy.errors import Overloaded
 from proxy.seams import NewTail, Tail
 
 READERS = 16
+STEP_BYTES = 1024 * 1024  # of records that a client gets in one step, about
 WAIT_S = 2.0  # for a reader, while all are in use
 IDLE_S = 30.0  # a reader that nobody borrows is closed after so long
 
@@ -26,9 +27,10 @@ class Reader:
 
 
 class CatchUp:
-    """`async with` closes the readers."""
+    """`async with` closes the readers. `step_bytes` may be changed at any time."""
 
-    def __init__(self, new_tail: NewTail, *, readers: int = READERS) -> None:
+    def __init__(self, new_tail: NewTail, *, readers: int = READERS, step_bytes: int = STEP_BYTES) -> None:
+        self.step_bytes = step_bytes
         self._new_tail = new_tail
         self._limit = readers
         self._free = asyncio.Semaphore(readers)

@@ -25,7 +25,6 @@ from proxy.errors import Gone, KafkaAway, Overloaded
 from proxy.record import Fetched, Partition
 from proxy.seams import FeedChunk
 
-STEP_BYTES = 1024 * 1024  # of records that one `next` delivers, about
 FETCH_S = 1.0
 RETRY_S = 0.25
 SETTLE_S = 1.0  # so long a position may be ahead of the log: a new leader may be a moment behind
@@ -151,11 +150,12 @@ class Cursor:
     def _from_ring(self, max_events: int) -> Sequence[FeedEvent]:
         """What comes next, without waiting; empty at the end."""
         found: list[FeedEvent] = []
-        size = 0
-        while self._place is not None and len(found) < max_events and size < STEP_BYTES:
+        size, step_bytes = 0, self._catch_up.step_bytes
+        while self._place is not None and len(found) < max_events and size < step_bytes:
             chunk, at = self._place
             if at < len(chunk.events):
-                stop = min(len(chunk.events), at + max_events - len(found))
+                room = max(1, (step_bytes - size) * len(chunk.events) // max(1, chunk.size_bytes))
+                stop = min(len(chunk.events), at + min(room, max_events - len(found)))
                 self._place = Place(chunk, stop)
                 size += chunk.size_bytes * (stop - at) // len(chunk.events)
                 try:
@@ -282,7 +282,9 @@ class Cursor:
             marks = self._layout.by_partition(self._marks)
             self._overlap = Overlap(marks, await self._settled_bounds(marks))
             await reader.tail.open(self._overlap.starts)
-        records = self._overlap.admit(await reader.tail.fetch(timeout_s=FETCH_S, max_records=max_events))
+        step_bytes = self._catch_up.step_bytes
+        records = await reader.tail.fetch(timeout_s=FETCH_S, max_records=max_events, max_bytes=step_bytes)
+        records = self._overlap.admit(records)
         self._scanned = {p: reader.tail.position(p) or 0 for p in self._layout.partitions}
         return records, self._overlap.is_settled(self._scanned)
 

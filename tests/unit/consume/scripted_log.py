@@ -79,6 +79,11 @@ class ScriptedLog:
         self.change()
         return added
 
+    @property
+    def largest_bytes(self) -> int:
+        """Of a record's value; 1 at least."""
+        return max(1, *(len(record.value or b"") for part in self.parts.values() for record in part.records), 1)
+
     def change(self) -> None:
         self._changed.set()
         self._changed.clear()
@@ -133,8 +138,10 @@ class ScriptedTail:
         self._at = dict(starts)
         self._has_missed = False
 
-    async def fetch(self, *, timeout_s: float, max_records: int) -> Sequence[Fetched]:
+    async def fetch(self, *, timeout_s: float, max_records: int, max_bytes: int | None = None) -> Sequence[Fetched]:
         await self._reach()
+        if max_bytes is not None:
+            max_records = min(max_records, max_bytes // self._log.largest_bytes)
         found = self._read(max_records)
         if not found:
             await self._log.wait(min(timeout_s, IDLE_S))

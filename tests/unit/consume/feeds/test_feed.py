@@ -9,7 +9,7 @@ from functools import partial
 
 import pytest
 
-from proxy.consume.feeds.catchup import CatchUp
+from proxy.consume.feeds.catchup import STEP_BYTES, CatchUp
 from proxy.consume.feeds.cursor import Cursor
 from proxy.consume.feeds.feed import Feed
 from proxy.consume.feeds.position import Mark
@@ -27,9 +27,14 @@ A0, A1 = Partition("a", 0), Partition("a", 1)
 
 @asynccontextmanager
 async def feeding(
-    log: ScriptedLog, *names: str, ring: int = 100, readers: int = 2, is_stuck: bool = False
+    log: ScriptedLog,
+    *names: str,
+    ring: int = 100,
+    readers: int = 2,
+    is_stuck: bool = False,
+    step_bytes: int = STEP_BYTES,
 ) -> AsyncIterator[Feed]:
-    async with CatchUp(log.tail, readers=readers) as catch_up:
+    async with CatchUp(log.tail, readers=readers, step_bytes=step_bytes) as catch_up:
         feed = Feed(names or ("a",), log.tail, log, SIGNER, catch_up, ring_records=ring)
         log.tails[-2].is_stuck = is_stuck  # it reads by that one, and asks by the last
         running = asyncio.create_task(feed.run())
@@ -97,6 +102,18 @@ async def test_a_new_client_from_earliest_sees_everything_the_log_has(log: Scrip
     log.retain(A0, 10)
     async with feeding(log, ring=5) as feed:
         assert await next_offsets(await feed.cursor(None, start="earliest"), 290) == list(range(10, 300))
+
+
+async def test_a_step_is_bounded_in_bytes_in_the_ring_and_in_the_log(log: ScriptedLog) -> None:
+    for record in log.append(A0, 60):
+        record.value = b"v" * 10_000
+    async with feeding(log, ring=40, step_bytes=105_000) as feed:
+        cursor = await feed.cursor(None, start="earliest")
+        counts: list[int] = []
+        while sum(counts) < 60:
+            counts.append(len(await cursor.next(200)))
+        assert cursor.is_in_ring
+        assert max(counts) <= 11
 
 
 async def test_a_client_that_has_seen_nothing_yet_has_a_position_to_come_back_with(log: ScriptedLog) -> None:
