@@ -65,7 +65,7 @@ from proxy.peers.privacy import Privacy
 from proxy.produce.submitter import ProduceQueues
 from proxy.replays import Replays
 from proxy.routes.table import RouteTable
-from proxy.seams import GroupMember
+from proxy.seams.groups import GroupMember
 from proxy.steering import Steering
 from proxy.tasks import Tasks
 from proxy.upstream.jwks import Issuers, Source

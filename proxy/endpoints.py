@@ -39,7 +39,9 @@ from proxy.routes.recipe import RecordRecipe
 from proxy.routes.table import RouteTable
 from proxy.routes.template import Template
 from proxy.routes.traced import TracedRecipe
-from proxy.seams import Start, Submitter, Upstream
+from proxy.seams.feeds import Start
+from proxy.seams.produce import Submitter
+from proxy.seams.upstream import Upstream
 from proxy.upstream.upstreams import Upstreams
 
 COMMIT_INTERVAL_S = 1.0  # `commit: interval`

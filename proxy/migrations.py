@@ -31,7 +31,9 @@ from proxy.migrate.shadow import Shadow
 from proxy.migrate.stages import Setting
 from proxy.observe.logs import logger
 from proxy.observe.metrics import Sample
-from proxy.seams import NewTail, Submitter, Topics
+from proxy.seams.feeds import NewTail
+from proxy.seams.produce import Submitter
+from proxy.seams.topics import Topics
 from proxy.tasks import Tasks
 
 SHADOW_BYTES = 64 * 1024 * 1024  # of one route's queue

@@ -15,7 +15,10 @@ from proxy.migrate.refusals import ControlAway, NoMigration
 from proxy.migrate.replay import Replay
 from proxy.migrate.unseen import Book, Log, Progress, missed
 from proxy.observe.metrics import Sample
-from proxy.seams import Missed, NewTail, Topics, Upstream
+from proxy.seams.feeds import NewTail
+from proxy.seams.migrate import Missed
+from proxy.seams.topics import Topics
+from proxy.seams.upstream import Upstream
 from proxy.tasks import Tasks
 
 LOOK_S = 3.0

@@ -9,7 +9,7 @@ import orjson
 from proxy.errors import FieldInvalid, FieldMissing, NotJson, Unprocessable
 from proxy.http.exchange import NO_STORE, Exchange
 from proxy.limits.gate import Gate
-from proxy.seams import GroupReader
+from proxy.seams.groups import GroupReader
 
 MAX_IDS = 1_000  # a lease holds no more
 MAX_DELAY_MS = 3_600_000

@@ -10,7 +10,7 @@ from proxy.limits.gate import Gate
 from proxy.migrate.stages import Stage
 from proxy.record import Record
 from proxy.routes.request import Request
-from proxy.seams import UpstreamRequest
+from proxy.seams.upstream import UpstreamRequest
 
 ROUTE, STAGE, REQUEST, TYPE, ID = (
     f"stepbridge-{name}" for name in ("route", "stage", "request", "content-type", "id")

@@ -15,7 +15,7 @@ from proxy.clock import Deadline
 from proxy.http.exchange import Connection, Piece
 from proxy.observe.metrics import RouteMetrics
 from proxy.record import values_size_bytes
-from proxy.seams import FeedChunk, FeedCursor, FeedEvent, FeedReader
+from proxy.seams.feeds import FeedChunk, FeedCursor, FeedEvent, FeedReader
 from proxy.tasks import Tasks
 
 AT_ONCE = 200  # streams that are written to before other work gets its turn

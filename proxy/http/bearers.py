@@ -9,7 +9,7 @@ from proxy.auth.tokens import Head, Judged, Refused, TokenRules, read_head
 from proxy.clock import wall_ms
 from proxy.errors import IssuerAway
 from proxy.http.standing import Standing, Standings
-from proxy.seams import SigningKeys
+from proxy.seams.auth import SigningKeys
 
 
 @dataclass(frozen=True, slots=True)

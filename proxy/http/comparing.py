@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from proxy.http.exchange import Headers
 from proxy.migrate.account import Account
 from proxy.migrate.compare import MAX_BYTES, Comparer, Skipped
-from proxy.seams import UpstreamAnswer
+from proxy.seams.upstream import UpstreamAnswer
 
 Answer = tuple[int, Headers, bytes]
 

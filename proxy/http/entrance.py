@@ -21,7 +21,7 @@ from proxy.http.exchange import Exchange
 from proxy.http.standing import Standing, Standings
 from proxy.observe.metrics import Sample
 from proxy.principal import Principal
-from proxy.seams import SigningKeys
+from proxy.seams.auth import SigningKeys
 
 TRIALS, WAITING = 2, 64  # passwords that are tried at one time, and that wait for it
 

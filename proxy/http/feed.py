@@ -27,7 +27,7 @@ from proxy.http.selection import Selection
 from proxy.http.upkeep import Upkeep
 from proxy.observe.metrics import RouteMetrics
 from proxy.record import Fetched, values_size_bytes
-from proxy.seams import FeedCursor, FeedEvent, FeedReader
+from proxy.seams.feeds import FeedCursor, FeedEvent, FeedReader
 
 STREAM_RECORDS = 200  # in one write to a stream
 PATH_SIGNS = "/%:@!$&'()*+,;="  # stand in a path as they are (RFC 3986, 3.3); what else came raw would end the link

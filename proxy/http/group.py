@@ -21,7 +21,7 @@ from proxy.http.interrupt import Interrupt
 from proxy.http.upkeep import Upkeep
 from proxy.observe.metrics import RouteMetrics
 from proxy.record import values_size_bytes
-from proxy.seams import Delivery, GroupReader, GroupStream, Handout
+from proxy.seams.groups import Delivery, GroupReader, GroupStream, Handout
 
 STREAM_RECORDS = 100  # in one write to a stream
 CONFIRM_S = 1.0

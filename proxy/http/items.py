@@ -33,7 +33,7 @@ from proxy.observe.metrics import RouteMetrics
 from proxy.record import Receipt, Record
 from proxy.routes.recipe import RecordRecipe
 from proxy.routes.request import Request
-from proxy.seams import Submitter
+from proxy.seams.produce import Submitter
 
 WINDOW = 256  # records of one request that may wait or be with Kafka at one time
 TURN = 16  # errors that are made in one go

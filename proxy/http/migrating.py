@@ -33,7 +33,8 @@ from proxy.observe.metrics import RouteMetrics
 from proxy.record import Receipt
 from proxy.routes.recipe import RecordRecipe
 from proxy.routes.template import Template
-from proxy.seams import Submitter, Upstream, UpstreamAnswer
+from proxy.seams.produce import Submitter
+from proxy.seams.upstream import Upstream, UpstreamAnswer
 
 
 @dataclass(frozen=True, slots=True)

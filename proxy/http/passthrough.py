@@ -18,7 +18,7 @@ from proxy.http.exchange import CLOSE, Exchange, Headers, too_large
 from proxy.http.interrupt import Interrupt
 from proxy.limits.gate import Gate
 from proxy.observe.metrics import RouteMetrics
-from proxy.seams import Upstream, UpstreamAnswer, UpstreamRequest
+from proxy.seams.upstream import Upstream, UpstreamAnswer, UpstreamRequest
 from proxy.upstream.head import end_to_end
 
 VIA = b" stepbridge"  # our name among the recipients (RFC 9110, 7.6.3), after the protocol's version

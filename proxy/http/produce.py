@@ -10,7 +10,7 @@ from proxy.limits.gate import Gate
 from proxy.observe.metrics import RouteMetrics
 from proxy.routes.recipe import RecordRecipe
 from proxy.routes.request import Request
-from proxy.seams import Submitter
+from proxy.seams.produce import Submitter
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from proxy.errors import Malformed
 from proxy.http.consume import Ask
 from proxy.http.exchange import Exchange
 from proxy.routes.filter import FilterRecipe
-from proxy.seams import Start
+from proxy.seams.feeds import Start
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from aiokafka.client import AIOKafkaClient
 from proxy.config.kafka_security import KafkaSecurity
 from proxy.kafka.internals import replace_password
 from proxy.observe.logs import logger
-from proxy.seams import TokenMissing, TokenSource
+from proxy.seams.auth import TokenMissing, TokenSource
 from proxy.tls import Exchangeable, client_context, reason
 
 log = logger("kafka")

@@ -20,7 +20,7 @@ from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment, Cons
 
 from proxy.kafka.sharing import Claim, share_out
 from proxy.record import Partition
-from proxy.seams import GroupMap
+from proxy.seams.groups import GroupMap
 
 _VERSION = b"\x01"
 _PROTOCOL_VERSION = 0  # of Kafka's own envelope around our data

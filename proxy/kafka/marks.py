@@ -17,7 +17,7 @@ from proxy.clock import Deadline
 from proxy.errors import KafkaAway, KafkaForbids
 from proxy.kafka.connection import KafkaSettings
 from proxy.record import Partition
-from proxy.seams import Committed
+from proxy.seams.groups import Committed
 
 RETRY_S = 0.2
 _NO_MEMBER = (OffsetCommitRequest.DEFAULT_GENERATION_ID, "", OffsetCommitRequest.DEFAULT_RETENTION_TIME)

@@ -17,7 +17,9 @@ from proxy.kafka.connection import KafkaSettings
 from proxy.kafka.membership import OPEN_S, Membership
 from proxy.observe.logs import logger
 from proxy.record import Fetched, Partition
-from proxy.seams import Committed, GroupListener, GroupMap, Start, Topics
+from proxy.seams.feeds import Start
+from proxy.seams.groups import Committed, GroupListener, GroupMap
+from proxy.seams.topics import Topics
 
 NOTICE_S = 1.0  # between two looks for topics that were missing
 REPLACE_S = (0.2, 1.0, 5.0)  # waits before another new consumer

@@ -27,7 +27,8 @@ from proxy.kafka.fetching import Fetching
 from proxy.kafka.predecessor import dismiss
 from proxy.observe.logs import logger
 from proxy.record import Fetched, Partition
-from proxy.seams import Committed, GroupListener, Start
+from proxy.seams.feeds import Start
+from proxy.seams.groups import Committed, GroupListener
 
 OPEN_S = 10.0
 CLOSE_S = 3.0

@@ -29,7 +29,7 @@ from proxy.kafka.connection import KafkaSettings
 from proxy.kafka.errors import REFUSED, outcome
 from proxy.observe.logs import logger
 from proxy.record import Partition, Record, Topic
-from proxy.seams import Batch, BatchRefused, Written
+from proxy.seams.produce import Batch, BatchRefused, Written
 from proxy.tasks import Tasks
 
 MAX_BATCH_BYTES = 512 * 1024  # 16 KiB, the library's default, collapses at 1,000 requests in flight

@@ -16,7 +16,7 @@ from itertools import islice
 from proxy.clock import Deadline, now_s
 from proxy.errors import NotNow, OutcomeUnknown, ProxyError
 from proxy.record import Receipt, Record, record_size_bytes
-from proxy.seams import Submitter
+from proxy.seams.produce import Submitter
 
 AT_ONCE = 500  # records with Kafka together
 ATTEMPT_S = 5.0

@@ -23,7 +23,7 @@ from proxy.migrate.participant import Participant, Voice
 from proxy.migrate.stages import Setting
 from proxy.migrate.standing import Standing
 from proxy.observe.logs import Seldom, logger
-from proxy.seams import ControlLog, Figures
+from proxy.seams.migrate import ControlLog, Figures
 from proxy.tasks import Tasks
 
 BEAT_S = 1.0

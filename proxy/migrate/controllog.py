@@ -6,7 +6,9 @@ from proxy.clock import Deadline
 from proxy.errors import Gone
 from proxy.observe.logs import logger
 from proxy.record import Fetched, Partition, Record
-from proxy.seams import NewTail, Submitter, Topics
+from proxy.seams.feeds import NewTail
+from proxy.seams.produce import Submitter
+from proxy.seams.topics import Topics
 
 FIND_S = 5.0
 BEGIN_S = 5.0

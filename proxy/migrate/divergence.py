@@ -17,7 +17,7 @@ from proxy.migrate.behind import WriteBehind
 from proxy.migrate.dual import Authority, Case, Kafka, Legacy
 from proxy.observe.logs import Seldom, logger
 from proxy.record import Receipt, Record
-from proxy.seams import Submitter
+from proxy.seams.produce import Submitter
 from proxy.shown import shown_bytes
 
 BOUND = 10_000

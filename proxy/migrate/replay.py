@@ -22,7 +22,7 @@ from proxy.migrate.refusals import AnotherReplays, CannotReplay
 from proxy.migrate.unseen import LOOK_S, Book, Log, Progress, Reader, State
 from proxy.observe.logs import logger
 from proxy.record import Fetched
-from proxy.seams import Upstream, UpstreamRequest
+from proxy.seams.upstream import Upstream, UpstreamRequest
 
 SIDE_BY_SIDE = 16  # keys
 IDLE_S = 0.2  # between two looks at the log, while there is nothing

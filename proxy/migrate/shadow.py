@@ -10,7 +10,7 @@ from proxy.errors import NotWritten, ProxyError
 from proxy.migrate.behind import WriteBehind
 from proxy.migrate.losses import Losses
 from proxy.record import Receipt, Record
-from proxy.seams import Submitter
+from proxy.seams.produce import Submitter
 
 Written = Callable[[Receipt], None]
 

@@ -15,7 +15,9 @@ import orjson
 from proxy.clock import Deadline, wall_ms
 from proxy.errors import NotNow, TopicMissing
 from proxy.record import Fetched, Partition
-from proxy.seams import Missed, NewTail, Tail, Topics
+from proxy.seams.feeds import NewTail, Tail
+from proxy.seams.migrate import Missed
+from proxy.seams.topics import Topics
 
 BATCH = 100  # records that are looked at together, and may be sent again after a crash
 LOOK_S = 5.0

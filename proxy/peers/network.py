@@ -15,7 +15,7 @@ from proxy.observe.logs import logger
 from proxy.peers.connection import Connection
 from proxy.peers.handshake import Calling, Listening, Secret
 from proxy.peers.privacy import Privacy
-from proxy.seams import PeerService
+from proxy.seams.peers import PeerService
 
 CALL_S = 3.0
 AGAIN_S = (0.1, 2.0)  # the first pause before a call is repeated, and the longest

@@ -22,7 +22,7 @@ from proxy.clock import now_s, wall_ms
 from proxy.errors import NotWritten, OutcomeUnknown, ProxyError, RecordTooLarge, Unprocessable
 from proxy.observe.logs import logger
 from proxy.record import Partition, Receipt, Record, Topic
-from proxy.seams import Batch, Batches, BatchRefused, Written
+from proxy.seams.produce import Batch, Batches, BatchRefused, Written
 
 log = logger("produce")
 

@@ -13,11 +13,12 @@ from proxy.errors import FieldInvalid, KafkaAway, KafkaForbids, KeyRequired, Pro
 from proxy.produce.partition import Partitioner
 from proxy.produce.queue import PartitionQueue
 from proxy.record import BATCH_HEAD_BYTES, Partition, Receipt, Record, Topic, record_size_bytes
-from proxy.seams import Batches, Topics
+from proxy.seams.produce import Batches
+from proxy.seams.topics import Topics
 
 
 class ProduceQueues:
-    """All partition queues of this process (the Submitter of `seams.py`)."""
+    """All partition queues of this process (the Submitter of `seams/produce.py`)."""
 
     def __init__(self, topics: Topics, batches: Batches, hash_of: Mapping[str, Callable[[bytes], int]]) -> None:
         """`hash_of` names each topic's key hash (`kafka/partitioner.py`)."""

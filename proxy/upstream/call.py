@@ -20,7 +20,7 @@ from aiohttp.http_writer import StreamWriter
 from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 
 from proxy.errors import UpstreamError, UpstreamFailed, UpstreamTimeout
-from proxy.seams import Fields, UpstreamRequest
+from proxy.seams.upstream import Fields, UpstreamRequest
 from proxy.upstream.head import end_to_end
 
 CONTINUE_WITHIN_S = 1.0  # then the body is sent all the same (RFC 9110, 10.1.1)

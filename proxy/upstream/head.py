@@ -1,7 +1,7 @@
 """The head of a request as bytes: exactly what it says, in its order."""
 
 from proxy.errors import Malformed
-from proxy.seams import Fields, UpstreamRequest
+from proxy.seams.upstream import Fields, UpstreamRequest
 
 HOP_BY_HOP = frozenset(
     (b"connection", b"keep-alive", b"proxy-connection", b"te", b"trailer", b"transfer-encoding", b"upgrade")

@@ -5,7 +5,7 @@ import asyncio
 from proxy.config.upstreams import Health
 from proxy.errors import ProxyError
 from proxy.observe.logs import logger
-from proxy.seams import UpstreamRequest
+from proxy.seams.upstream import UpstreamRequest
 from proxy.upstream.address import Address
 from proxy.upstream.lines import why
 from proxy.upstream.service import Service

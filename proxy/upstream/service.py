@@ -15,7 +15,7 @@ from proxy.config.upstreams import UpstreamService
 from proxy.errors import ProxyError, UpstreamAway, UpstreamError, UpstreamFailed
 from proxy.observe.logs import Seldom, logger
 from proxy.observe.metrics import UpstreamMetrics
-from proxy.seams import Fields, UpstreamRequest
+from proxy.seams.upstream import Fields, UpstreamRequest
 from proxy.upstream.address import Address, addresses_of, choose
 from proxy.upstream.call import Call, Times
 from proxy.upstream.head import request_head
@@ -28,7 +28,7 @@ log = logger("upstream")
 
 
 class Service:
-    """The `Upstream` of `seams.py`. Make it inside the event loop; `close` it when nothing uses it any more."""
+    """The `Upstream` of `seams/upstream.py`. Make it in the event loop; `close` it when nothing uses it any more."""
 
     def __init__(self, name: str, config: UpstreamService, metrics: UpstreamMetrics) -> None:
         self.name = name
@@ -151,7 +151,7 @@ class Service:
 
 
 class Reply:
-    """The `UpstreamAnswer` of `seams.py`."""
+    """The `UpstreamAnswer` of `seams/upstream.py`."""
 
     __slots__ = ("_address", "_call", "_error", "_service", "_whole", "headers", "status")
 

@@ -14,7 +14,7 @@ import aiohttp
 
 from proxy.clock import now_s
 from proxy.config.kafka_security import OAuth
-from proxy.seams import TokenMissing, TokenSource
+from proxy.seams.auth import TokenMissing, TokenSource
 from proxy.tls import client_context
 from proxy.upstream.document import NoDocument, body_of, document
 

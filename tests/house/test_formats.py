@@ -20,7 +20,7 @@ from proxy.kafka.assignor import MemberData, decode_map
 from proxy.migrate.chronicle import Chronicle
 from proxy.peers.frame import Opener
 from proxy.record import Partition
-from proxy.seams import GroupMap
+from proxy.seams.groups import GroupMap
 
 SIGNER = Signer(["a secret that only this test knows"])
 AT_MS = 1_795_361_006_959

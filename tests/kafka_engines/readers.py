@@ -12,7 +12,7 @@ from proxy.kafka.connection import KafkaSettings
 from proxy.kafka.member import Member
 from proxy.kafka.topics import Topics
 from proxy.record import Fetched, Partition
-from proxy.seams import Committed
+from proxy.seams.groups import Committed
 from tests.kafka.cluster import Kafka
 
 WITHIN_S = 20.0

@@ -11,7 +11,7 @@ from proxy.errors import KafkaAway
 from proxy.kafka.marks import Marks
 from proxy.kafka.member import Member
 from proxy.record import Partition
-from proxy.seams import Committed
+from proxy.seams.groups import Committed
 from tests.e2e.records import Put, write
 from tests.kafka.cluster import Kafka
 from tests.kafka.node import free_port

@@ -13,7 +13,7 @@ from proxy.errors import LeaseMoved, TopicMissing
 from proxy.kafka.member import Member
 from proxy.kafka.topics import Topics
 from proxy.record import Partition
-from proxy.seams import Committed
+from proxy.seams.groups import Committed
 from tests.kafka.cluster import Kafka
 from tests.kafka_engines.readers import Session, knowing, owners, settings, until, write
 

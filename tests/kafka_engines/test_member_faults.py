@@ -12,7 +12,7 @@ from aiokafka import AIOKafkaProducer
 from proxy.errors import KafkaAway
 from proxy.kafka.member import Member
 from proxy.record import Partition
-from proxy.seams import Committed
+from proxy.seams.groups import Committed
 from tests.kafka.cluster import Kafka
 from tests.kafka_engines.readers import Session, knowing, settings, until, write
 

@@ -12,7 +12,7 @@ from proxy.kafka.member import Member
 from proxy.kafka.tail import Tail
 from proxy.kafka.topics import Topics
 from proxy.record import Partition
-from proxy.seams import Committed
+from proxy.seams.groups import Committed
 from tests.kafka_engines.readers import Session, until
 
 TOPIC = "t"

@@ -11,7 +11,9 @@ from proxy.migrate.account import Accounts
 from proxy.migrate.chronicle import Replica
 from proxy.migrate.control import Control
 from proxy.replays import Replays
-from proxy.seams import NewTail, Topics, Upstream
+from proxy.seams.feeds import NewTail
+from proxy.seams.topics import Topics
+from proxy.seams.upstream import Upstream
 from tests.unit.migrate.replayed import ROUTE, TOPIC, ScriptedTail, World, written
 from tests.unit.migrate.world import Line
 from tests.unit.wait import until

@@ -17,7 +17,7 @@ from proxy.consume.partition.books import Books, Burial, Burials
 from proxy.errors import ProxyError, TooLarge, Unprocessable
 from proxy.observe.logs import logger
 from proxy.record import Receipt, Record
-from proxy.seams import Submitter
+from proxy.seams.produce import Submitter
 
 MOST = 100  # letters on their way at a time, about
 WRITE_S = 4.0  # for them: an ack that waits for one sees a second try

@@ -21,7 +21,10 @@ from proxy.consume.ranges import Range
 from proxy.errors import FieldInvalid, ProxyError
 from proxy.observe.logs import logger
 from proxy.record import Partition
-from proxy.seams import Marks, NewTail, Submitter, Topics
+from proxy.seams.feeds import NewTail
+from proxy.seams.peers import Marks
+from proxy.seams.produce import Submitter
+from proxy.seams.topics import Topics
 
 LOOK_S = 2.0  # all together less than the five seconds that one waits who asked through another process
 WRITE_S = 1.5

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator
 
 from proxy.consume.partition.progress import Progress, decode, encode
 from proxy.consume.ranges import Range, Ranges
-from proxy.seams import Committed
+from proxy.seams.groups import Committed
 
 MAX_HOLES = 500  # ranges that surely fit into a commit
 

@@ -3,7 +3,7 @@
 from proxy.clock import Deadline
 from proxy.errors import Gone
 from proxy.record import Fetched, Partition
-from proxy.seams import Tail
+from proxy.seams.feeds import Tail
 
 CHUNK = 500  # offsets that are read at a time
 MOST_READ = 20_000  # records

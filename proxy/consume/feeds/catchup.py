@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from proxy.errors import Overloaded
-from proxy.seams import NewTail, Tail
+from proxy.seams.feeds import NewTail, Tail
 
 READERS = 16
 STEP_BYTES = 1024 * 1024  # of records that a client gets in one step, about

@@ -23,7 +23,7 @@ from proxy.consume.feeds.position import Layout, Mark, Marks, after, gone, in_do
 from proxy.consume.feeds.ring import Chunk, FeedEvent, Place, Ring, differs, is_other
 from proxy.errors import Gone, KafkaAway, Overloaded
 from proxy.record import Fetched, Partition
-from proxy.seams import FeedChunk
+from proxy.seams.feeds import FeedChunk
 
 FETCH_S = 1.0
 RETRY_S = 0.25

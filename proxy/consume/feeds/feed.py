@@ -19,8 +19,9 @@ from proxy.consume.token import Signer
 from proxy.errors import Gone, KafkaAway, ProxyError, TopicMissing
 from proxy.observe.logs import logger
 from proxy.record import Partition
-from proxy.seams import FeedEvent as AnyEvent
-from proxy.seams import NewTail, Page, Start, Topics
+from proxy.seams.feeds import FeedEvent as AnyEvent
+from proxy.seams.feeds import NewTail, Page, Start
+from proxy.seams.topics import Topics
 
 RING_RECORDS = 10_000
 RING_BYTES = 8 * 1024 * 1024

@@ -15,7 +15,7 @@ from weakref import WeakValueDictionary
 import orjson
 
 from proxy.routes.filter import Filter
-from proxy.seams import FeedEvent
+from proxy.seams.feeds import FeedEvent
 
 KEPT: Final = 100  # sieves that nobody holds at the moment
 BITS: Final = 1_024

@@ -8,7 +8,7 @@ from proxy.consume.groups.commits import Committer
 from proxy.consume.partition.books import Books, Now, Refused
 from proxy.consume.ranges import Ranges
 from proxy.errors import Conflict, LeaseExpired, LeaseMoved, NotNow, OutcomeUnknown
-from proxy.seams import AckOutcome
+from proxy.seams.groups import AckOutcome
 
 
 class Acks:

@@ -12,7 +12,7 @@ from proxy.consume.partition.books import Books, Now
 from proxy.errors import KafkaAway, LeaseMoved, ProxyError
 from proxy.observe.logs import logger
 from proxy.record import Partition
-from proxy.seams import Committed
+from proxy.seams.groups import Committed
 
 RETRY_S = (0.2, 2.0)  # the first pause, and the longest
 

@@ -16,7 +16,7 @@ from proxy.consume.groups.whence import Whence, check_in_log
 from proxy.consume.peering import wire
 from proxy.errors import FieldInvalid, NotNow, PeerAway, ProxyError
 from proxy.record import Partition
-from proxy.seams import Peers
+from proxy.seams.peers import Peers
 
 LOOK_S = 1.0  # so long a peer may take to say how it is doing
 ANSWER_S = TIMEOUT_S + 0.5  # and so long to do something

@@ -22,7 +22,9 @@ from proxy.consume.partition.books import Now
 from proxy.consume.peering.sharing import Sharing
 from proxy.consume.token import Kind, Signer
 from proxy.errors import KafkaAway, ProxyError
-from proxy.seams import AckOutcome, Delivery, Handout, NewMember, Peers, Submitter
+from proxy.seams.groups import AckOutcome, Delivery, Handout, NewMember
+from proxy.seams.peers import Peers
+from proxy.seams.produce import Submitter
 from proxy.tasks import Tasks
 
 __all__ = ["GroupSession", "GroupSettings"]

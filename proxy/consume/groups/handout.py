@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from proxy.consume.groups.claim import Claim
 from proxy.consume.partition.ledger import Ledger
 from proxy.record import Partition
-from proxy.seams import Delivery
+from proxy.seams.groups import Delivery
 
 
 @dataclass(frozen=True, slots=True, eq=False)

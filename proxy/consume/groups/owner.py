@@ -32,7 +32,8 @@ from proxy.consume.partition.books import Books, Now
 from proxy.errors import Draining, KafkaAway, NotNow, ProxyError
 from proxy.observe.logs import logger
 from proxy.record import Fetched, Partition
-from proxy.seams import AckOutcome, Committed, Delivery, GroupMap, GroupMember, NewMember, Submitter
+from proxy.seams.groups import AckOutcome, Committed, Delivery, GroupMap, GroupMember, NewMember
+from proxy.seams.produce import Submitter
 
 START_OVER_S = 5.0  # so long a rebalance may take to come after a commit was refused
 REJOIN_S = (0.2, 5.0)  # the first pause before joining is tried again, and the longest

@@ -21,7 +21,7 @@ from proxy.consume.groups.handout import Leased
 from proxy.consume.groups.waiting import Waiter
 from proxy.consume.ranges import Ranges
 from proxy.record import Fetched, Partition
-from proxy.seams import Handout
+from proxy.seams.groups import Handout
 
 _REMEMBERED = 64  # hand-outs of an explicit stream; what was written before them is not on its way any more
 

@@ -8,7 +8,7 @@ from typing import Literal
 from proxy.clock import Deadline
 from proxy.errors import FieldInvalid
 from proxy.record import Partition
-from proxy.seams import GroupMember
+from proxy.seams.groups import GroupMember
 
 _LONGEST_OFFSET = 19  # digits
 

@@ -21,7 +21,7 @@ from proxy.consume.ranges import Range, Ranges
 from proxy.consume.run import Run
 from proxy.observe.logs import logger
 from proxy.record import Fetched, Partition
-from proxy.seams import Committed, Delivery
+from proxy.seams.groups import Committed, Delivery
 
 _place = attrgetter("topic", "partition")
 

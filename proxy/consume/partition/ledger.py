@@ -33,7 +33,7 @@ from proxy.consume.partition.terms import PLAIN, Dead, Reason, Terms
 from proxy.consume.ranges import Range, Ranges
 from proxy.consume.run import Run
 from proxy.record import Fetched
-from proxy.seams import Committed
+from proxy.seams.groups import Committed
 
 MAX_HOLES = 700  # ranges above `low`; fewer than fit into any commit but a very scattered one
 

@@ -13,7 +13,8 @@ from typing import Any, NamedTuple, Protocol
 
 from proxy.consume.groups.claim import Claim
 from proxy.consume.peering import wire
-from proxy.seams import Delivery, PeerLink, Peers
+from proxy.seams.groups import Delivery
+from proxy.seams.peers import PeerLink, Peers
 
 MOST_HAND_OUTS = 8
 KEPT_S = 0.025

@@ -18,7 +18,8 @@ from proxy.consume.groups.owner import Owner
 from proxy.consume.peering import wire
 from proxy.errors import ProxyError
 from proxy.observe.logs import logger
-from proxy.seams import Delivery, PeerCaller
+from proxy.seams.groups import Delivery
+from proxy.seams.peers import PeerCaller
 
 OWN_S = 0.1  # so long after a hand-out here we have clients ourselves
 TURN_S = 0.25  # so often even then a peer gets one

@@ -7,7 +7,7 @@ from typing import Any
 from proxy.consume.groups.claim import Held, Wish, ids
 from proxy.errors import Conflict, LeaseExpired, NotNow, OutcomeUnknown, ProxyError
 from proxy.record import Partition
-from proxy.seams import AckOutcome
+from proxy.seams.groups import AckOutcome
 
 Place = Callable[[Partition], str | None]  # its owner's address
 

@@ -20,7 +20,8 @@ from proxy.consume.peering.lending import Lending
 from proxy.consume.peering.parting import joined, part_held, part_wish
 from proxy.errors import LeaseMoved, NotNow, OutcomeUnknown, PeerAway, ProxyError
 from proxy.record import Partition
-from proxy.seams import AckOutcome, PeerCaller, PeerLink, Peers
+from proxy.seams.groups import AckOutcome
+from proxy.seams.peers import PeerCaller, PeerLink, Peers
 
 RESUME_S = 1.0  # so long peers are asked whether they have a stream
 

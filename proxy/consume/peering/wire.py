@@ -24,7 +24,7 @@ from proxy.consume.groups.claim import Claim, Held, Wish
 from proxy.consume.groups.handout import GroupState, PartitionState
 from proxy.errors import NotNow, ProxyError
 from proxy.record import Partition
-from proxy.seams import AckOutcome, Delivery
+from proxy.seams.groups import AckOutcome, Delivery
 
 
 @dataclass(slots=True)

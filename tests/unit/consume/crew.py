@@ -12,7 +12,8 @@ from proxy.consume.groups.settings import GroupSettings
 from proxy.consume.partition.books import Budget
 from proxy.errors import PeerAway
 from proxy.record import Partition
-from proxy.seams import GroupMap, PeerService
+from proxy.seams.groups import GroupMap
+from proxy.seams.peers import PeerService
 from tests.unit.consume.fakes import SIGNER, ScriptedBroker, ScriptedMember
 from tests.unit.consume.virtual import virtual_now
 

@@ -14,7 +14,7 @@ from proxy.consume.partition.terms import PLAIN
 from proxy.consume.token import Signer
 from proxy.errors import ProxyError
 from proxy.record import Fetched, Partition, Receipt, Record
-from proxy.seams import Committed, GroupListener, GroupMap
+from proxy.seams.groups import Committed, GroupListener, GroupMap
 from tests.unit.consume.records import ORDERS, read
 from tests.unit.consume.virtual import virtual_now
 

@@ -13,7 +13,7 @@ from proxy.http.audience import Audience
 from proxy.http.exchange import Connection, Piece
 from proxy.observe.metrics import RouteMetrics
 from proxy.record import Partition
-from proxy.seams import FeedChunk, FeedCursor, FeedEvent, FeedReader
+from proxy.seams.feeds import FeedChunk, FeedCursor, FeedEvent, FeedReader
 from tests.unit.consume.scripted_log import Logged
 from tests.unit.wait import until
 

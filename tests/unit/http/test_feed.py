@@ -12,7 +12,7 @@ from proxy.http.exchange import Exchange
 from proxy.http.feed import View
 from proxy.http.upkeep import Upkeep
 from proxy.observe.metrics import RouteMetrics
-from proxy.seams import FeedCursor, FeedEvent, FeedReader
+from proxy.seams.feeds import FeedCursor, FeedEvent, FeedReader
 from tests.unit.http.test_audience import ScriptedFeed
 from tests.unit.wait import until
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from proxy.kafka.assignor import Assignor, MemberData, decode_map, encode_map
 from proxy.record import Partition
-from proxy.seams import GroupMap
+from proxy.seams.groups import GroupMap
 
 names = st.text(st.characters(codec="utf-8"), min_size=1, max_size=8)
 partitions = st.builds(Partition, names, st.integers(0, 2**31 - 1))

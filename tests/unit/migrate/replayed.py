@@ -11,7 +11,7 @@ from proxy.errors import TopicMissing, UpstreamAway, UpstreamFailed
 from proxy.migrate.replay import Replay
 from proxy.migrate.unseen import Book, Log, Progress
 from proxy.record import Partition, Topic
-from proxy.seams import UpstreamRequest
+from proxy.seams.upstream import UpstreamRequest
 
 ROUTE, TOPIC, DIVERGENCES = "orders", "retail.orders", "_s.divergences"
 

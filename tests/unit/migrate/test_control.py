@@ -11,7 +11,7 @@ from proxy.errors import OutcomeUnknown
 from proxy.migrate.changing import Wish
 from proxy.migrate.refusals import ChangeAbandoned, ChangeLost, ControlAway, NoMigration, StepRefused
 from proxy.migrate.stages import Setting
-from proxy.seams import Missed
+from proxy.seams.migrate import Missed
 from tests.unit.migrate.world import ROUTE, World
 from tests.unit.wait import until
 

@@ -12,7 +12,7 @@ from proxy.migrate import replay, unseen
 from proxy.migrate.refusals import AnotherReplays, CannotReplay
 from proxy.migrate.replay import request_of
 from proxy.migrate.unseen import Progress, missed
-from proxy.seams import Missed
+from proxy.seams.migrate import Missed
 from tests.unit.migrate.replayed import TOPIC, Stored, World, diverged, written
 
 

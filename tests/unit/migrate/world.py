@@ -11,7 +11,7 @@ from proxy.migrate.changing import Changing, Done, Wish
 from proxy.migrate.chronicle import Replica
 from proxy.migrate.control import Control, Terms
 from proxy.migrate.stages import Setting, Stage
-from proxy.seams import Missed
+from proxy.seams.migrate import Missed
 
 ROUTE = "orders"
 

@@ -14,7 +14,7 @@ from proxy.errors import PeerAway
 from proxy.peers import connection
 from proxy.peers.network import Network
 from proxy.peers.privacy import Privacy
-from proxy.seams import PeerCaller, PeerLink
+from proxy.seams.peers import PeerCaller, PeerLink
 from tests.certificates import Authority
 from tests.unit.wait import until
 

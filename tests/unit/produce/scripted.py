@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from proxy.clock import Deadline
 from proxy.errors import TopicMissing
 from proxy.record import Partition, Record, Topic
-from proxy.seams import Batch, Written
+from proxy.seams.produce import Batch, Written
 
 
 @dataclass

@@ -14,7 +14,7 @@ from proxy.errors import (
 )
 from proxy.produce.queue import PartitionQueue
 from proxy.record import Partition, Receipt, Record, Topic
-from proxy.seams import BatchRefused, Written
+from proxy.seams.produce import BatchRefused, Written
 from tests.unit.produce.scripted import ScriptedBatches
 
 SALES = Topic("sales", partitions=1)

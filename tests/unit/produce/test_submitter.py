@@ -7,7 +7,7 @@ from proxy.clock import Deadline
 from proxy.errors import FieldInvalid, KeyRequired, NotWritten, OutcomeUnknown, RecordTooLarge, TopicMissing
 from proxy.produce.submitter import ProduceQueues
 from proxy.record import Receipt, Record, Topic
-from proxy.seams import Written
+from proxy.seams.produce import Written
 from tests.unit.produce.scripted import KnownTopics, ScriptedBatches
 
 PLAIN = Topic("plain", partitions=4, max_message_bytes=200)

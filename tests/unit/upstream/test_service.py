@@ -10,7 +10,7 @@ import pytest
 from proxy.config.upstreams import UpstreamService
 from proxy.errors import CircuitOpen, ProxyError, UpstreamAway, UpstreamBusy, UpstreamFailed, UpstreamTimeout
 from proxy.observe.metrics import UpstreamMetrics
-from proxy.seams import UpstreamRequest
+from proxy.seams.upstream import UpstreamRequest
 from proxy.upstream.service import Service
 from tests.kafka.node import free_port
 

@@ -13,7 +13,7 @@ import trustme
 from proxy.config.upstreams import UpstreamService
 from proxy.errors import UpstreamAway
 from proxy.observe.metrics import UpstreamMetrics
-from proxy.seams import UpstreamRequest
+from proxy.seams.upstream import UpstreamRequest
 from proxy.upstream.service import Service
 from tests.unit.upstream.test_service import read
 

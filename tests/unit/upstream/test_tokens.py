@@ -10,7 +10,7 @@ from aiohttp import web
 from pydantic import SecretStr
 
 from proxy.config.kafka_security import OAuth
-from proxy.seams import TokenMissing
+from proxy.seams.auth import TokenMissing
 from proxy.upstream.tokens import token_source
 
 SECRET = "a client's own secret"

@@ -13,7 +13,7 @@ from proxy.consume.partition.terms import Reason, Terms
 from proxy.consume.run import Run
 from proxy.errors import KafkaAway, KeyRequired, LeaseMoved, OutcomeUnknown, ProxyError, RecordTooLarge
 from proxy.record import Record
-from proxy.seams import AckOutcome, GroupReader, Handout
+from proxy.seams.groups import AckOutcome, GroupReader, Handout
 from tests.unit.consume.fakes import ScriptedBroker, ScriptedTopic, session_on
 from tests.unit.consume.records import ORDERS, Read
 

@@ -13,7 +13,7 @@ from proxy.consume.dead.replayed import MAX_HOLES, Replayed
 from proxy.consume.dead.stroll import CHUNK, MOST_READ
 from proxy.errors import FieldInvalid, KafkaAway, TopicMissing
 from proxy.record import Partition, Record
-from proxy.seams import Committed
+from proxy.seams.groups import Committed
 from tests.unit.consume.fakes import ScriptedTopic
 from tests.unit.consume.scripted_log import Logged, ScriptedLog
 

@@ -16,7 +16,7 @@ from proxy.consume.feeds.position import Mark
 from proxy.consume.token import Signer
 from proxy.errors import BadToken, ForeignToken, ForgedToken, Gone, KafkaAway, TopicMissing
 from proxy.record import Partition
-from proxy.seams import FeedEvent, Page
+from proxy.seams.feeds import FeedEvent, Page
 from tests.unit.consume.scripted_log import ScriptedLog, until
 
 VIRTUAL_TIME = True

@@ -20,7 +20,7 @@ from proxy.consume.feeds.feed import Feed
 from proxy.consume.feeds.position import Mark, read_token
 from proxy.errors import Gone, Overloaded
 from proxy.record import Partition
-from proxy.seams import FeedEvent
+from proxy.seams.feeds import FeedEvent
 from tests.unit.consume.feeds.test_feed import SIGNER, feeding
 from tests.unit.consume.scripted_log import Part, ScriptedLog, until
 

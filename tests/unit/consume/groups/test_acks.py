@@ -19,7 +19,7 @@ from proxy.errors import (
     OutcomeUnknown,
 )
 from proxy.record import Partition
-from proxy.seams import AckOutcome, Committed, GroupReader, Handout
+from proxy.seams.groups import AckOutcome, Committed, GroupReader, Handout
 from tests.unit.consume.fakes import SIGNER, ScriptedBroker, session_on
 from tests.unit.consume.records import ORDERS
 

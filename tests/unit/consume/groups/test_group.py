@@ -8,7 +8,7 @@ import pytest
 from proxy.consume.partition.books import Budget
 from proxy.errors import Draining, KafkaAway
 from proxy.record import Partition
-from proxy.seams import Committed, Handout
+from proxy.seams.groups import Committed, Handout
 from tests.unit.consume.fakes import ScriptedBroker, session_on
 from tests.unit.consume.records import ORDERS
 

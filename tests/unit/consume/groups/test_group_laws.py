@@ -13,7 +13,7 @@ from proxy.consume.groups.settings import GroupSettings
 from proxy.consume.partition.books import Budget
 from proxy.errors import Conflict, KafkaAway, LeaseMoved, NotNow, OutcomeUnknown
 from proxy.record import Partition
-from proxy.seams import Handout
+from proxy.seams.groups import Handout
 from tests.unit.consume.fakes import SIGNER, ScriptedBroker, ScriptedMember
 from tests.unit.consume.virtual import VirtualLoop, virtual_now
 

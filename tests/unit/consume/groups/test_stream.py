@@ -9,7 +9,7 @@ from proxy.consume.groups.stream import Stream
 from proxy.consume.token import Kind
 from proxy.errors import BadToken, ForeignToken, ForgedToken
 from proxy.record import Partition
-from proxy.seams import Handout
+from proxy.seams.groups import Handout
 from tests.unit.consume.fakes import SIGNER, ScriptedBroker, session_on
 from tests.unit.consume.records import ORDERS
 

@@ -4,7 +4,7 @@ from proxy.consume.partition.books import Books, Budget, Now
 from proxy.consume.partition.ledger import Ledger
 from proxy.consume.partition.progress import Fence, Progress, encode
 from proxy.record import Partition
-from proxy.seams import Committed
+from proxy.seams.groups import Committed
 from tests.unit.consume.records import ORDERS, read, reads
 
 OTHER = Partition("orders", 1)

@@ -16,7 +16,7 @@ from proxy.consume.partition.books import Books, Budget, Now, Refused
 from proxy.consume.partition.ledger import Ledger
 from proxy.consume.partition.terms import Reason, Terms
 from proxy.consume.ranges import Range, Ranges
-from proxy.seams import Committed
+from proxy.seams.groups import Committed
 from tests.unit.consume.records import ORDERS, Read
 
 LEASE_S, LONG_S = 30.0, 300.0

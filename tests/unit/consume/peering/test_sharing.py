@@ -7,7 +7,7 @@ import pytest
 
 from proxy.errors import LeaseExpired, LeaseMoved, NotNow, OutcomeUnknown
 from proxy.record import Partition
-from proxy.seams import Handout
+from proxy.seams.groups import Handout
 from tests.unit.consume.crew import Crew, crew
 from tests.unit.consume.fakes import ScriptedBroker
 from tests.unit.consume.records import ORDERS
