@@ -203,6 +203,10 @@ class TopicMissing(NotNow):
     code, title = "topic_missing", "The topic does not exist"
 
 
+class TooManyPartitions(NotNow):
+    code, title = "too_many_partitions", "The topics have too many partitions for this kind of route"
+
+
 class KafkaForbids(NotNow):
     """The bridge lacks a right in Kafka. `detail` names it, to the operator; the client is not told."""
 

@@ -7,7 +7,7 @@ Range = tuple[int, int]
 
 
 class Ranges:
-    """A growing set of offsets: sorted ranges that neither overlap nor touch."""
+    """A set of offsets: sorted ranges that neither overlap nor touch."""
 
     __slots__ = ("_ends", "_starts")
 
@@ -43,6 +43,17 @@ class Ranges:
             end = max(end, self._ends[behind - 1])
         self._starts[first:behind] = [start]
         self._ends[first:behind] = [end]
+
+    def remove(self, start: int, end: int) -> None:
+        """Take `start` to `end - 1` out, whether or not all of it is there."""
+        first = bisect_right(self._ends, start)
+        behind = bisect_left(self._starts, end)
+        if first >= behind:
+            return
+        rest = [(self._starts[first], start), (end, self._ends[behind - 1])]
+        kept = [(begin, stop) for begin, stop in rest if begin < stop]
+        self._starts[first:behind] = [begin for begin, _ in kept]
+        self._ends[first:behind] = [stop for _, stop in kept]
 
     def drop_below(self, offset: int) -> None:
         """Forget everything below `offset`."""

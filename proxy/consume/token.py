@@ -19,6 +19,7 @@ MAX_CHARS: Final = 16_384  # no token of ours is longer; a longer one is not eve
 _VERSION: Final = 1
 _MAC_BYTES: Final = 12
 _HEAD_BYTES: Final = 2
+MAX_BYTES: Final = MAX_CHARS // 4 * 3 - _HEAD_BYTES - _MAC_BYTES  # of a payload
 _TO_URL = bytes.maketrans(b"+/", b"-_")
 _FROM_URL = bytes.maketrans(b"-_+/=", b"+/!!!")  # the plain alphabet's own signs are refused
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import parse_qsl
 
+from proxy.consume.token import MAX_CHARS
 from proxy.errors import Malformed, RouteClosed
 from proxy.http.accept import choose
 from proxy.http.exchange import NO_STORE, UNBUFFERED, Exchange
@@ -19,7 +20,6 @@ OFFERED: Final = (JSON, SSE, NDJSON)
 
 MAX_RECORDS, DEFAULT_RECORDS = 1_000, 100
 MAX_WAIT_S, DEFAULT_WAIT_S = 60, 20
-MAX_TOKEN_CHARS = 16_384
 
 VARY = (b"vary", b"accept")
 STREAM_HEADERS = (NO_STORE, VARY, UNBUFFERED)
@@ -104,7 +104,7 @@ def _wait_s(exchange: Exchange, query: Mapping[str, str]) -> int:
 def _position(exchange: Exchange, query: Mapping[str, str]) -> str | None:
     """Last-Event-ID is what a browser sends by itself, so it is the newer one when both are there."""
     given = (exchange.header(b"last-event-id") or b"").decode("latin-1").strip() or query.get("position", "")
-    if len(given) > MAX_TOKEN_CHARS:
+    if len(given) > MAX_CHARS:
         raise Malformed("The position is longer than any that this bridge hands out.")
     return given or None
 

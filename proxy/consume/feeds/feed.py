@@ -243,6 +243,7 @@ class Feed:
         old = self._ring.layout if self._ring else None
         counts = {name: self._count(name) or (old.counts[name] if old else 0) for name in self.names}
         layout = Layout(self._topics.cluster_id(), counts, self._signer)
+        layout.refuse_too_wide()
         if self._ring is None or old is None:
             self._ring = await self._new_ring(layout)
         elif counts != old.counts or layout.cluster_id != old.cluster_id:

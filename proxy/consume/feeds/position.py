@@ -11,12 +11,13 @@ a head, which only changes with the number of partitions, and the marks.
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from proxy.consume.token import Kind, Signer
+from proxy.consume.token import MAX_BYTES, Kind, Signer
 from proxy.consume.varint import Reader, Torn, put, put_text
-from proxy.errors import BadToken, ForeignToken, Gone
+from proxy.errors import BadToken, ForeignToken, Gone, TooManyPartitions
 from proxy.record import Fetched, Partition
 
 _VERSION: Final = 1
+_MARK_BYTES: Final = 13  # of a partition with some 10**12 records, today
 _UNKNOWN, _SHIFT = 0, 2  # a timestamp is at least -1 (the record has none)
 
 
@@ -72,6 +73,15 @@ class Layout:
             put_text(out, topic)
             put(out, count)
         return bytes(out)
+
+    def refuse_too_wide(self) -> None:
+        """Raises TooManyPartitions if its positions would be longer than `Signer.open` takes."""
+        most = (MAX_BYTES - len(self._head)) // _MARK_BYTES
+        if len(self.partitions) > most:
+            raise TooManyPartitions(
+                f"{', '.join(self.counts)} have {len(self.partitions)} partitions, and a position holds {most}. "
+                "Read fewer topics by one route, or read them with a group."
+            )
 
     def token(self, marks: Marks) -> str:
         return self._signer.sign(Kind.POSITION, self._head + b"".join([mark.packed for mark in marks]))

@@ -75,6 +75,11 @@ class Claim:
         return cls(group, lease_id, until_ms, records, held, stream_id)
 
 
+def token_bytes(partition: Partition, ranges: int) -> int:
+    """About how many a partition with so many ranges takes in a token's payload."""
+    return len(partition.topic) + 12 + 4 * ranges
+
+
 def put_partition(out: bytearray, partition: Partition) -> None:
     put_text(out, partition.topic)
     put(out, partition.partition)

@@ -2,7 +2,8 @@
 
 The id of an event is signed and says which records of this stream are out and were written, up to this event: not
 the highest offset per partition alone, since a record that comes again has a lower offset than the one before it.
-With it a client that comes back (Last-Event-ID) tells what it has seen:
+Every event has one, so it is short: the ranges of all hand-outs in one, and of the oldest none if they are too many.
+With it a client that comes back (Last-Event-ID) tells what it has seen, and all of the hand-outs before its own:
 
 - `ack: auto`: that is accepted, what was leased to the stream beyond it is released. So that this can happen, what
   was written to a lost connection is kept for the client for `resume_s`, and only then goes to another.
@@ -13,13 +14,13 @@ names; the rest waits for its leases to end.
 """
 
 from collections import deque
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Protocol
 
 from proxy.consume.groups.claim import Claim, Held, beyond, put_partition, put_ranges
 from proxy.consume.groups.handout import Leased
 from proxy.consume.groups.waiting import Waiter
-from proxy.consume.ranges import Ranges
+from proxy.consume.groups.written import Part, Written
 from proxy.record import Fetched, Partition
 from proxy.seams.groups import Handout
 
@@ -39,36 +40,17 @@ class Leases(Protocol):
     def stream_closed(self, stream: "Stream") -> None: ...
 
 
-@dataclass(slots=True, eq=False)
-class _Part:
-    """One hand-out, and what of it was written."""
-
-    claim: Claim
-    written: dict[Partition, Ranges] = field(default_factory=dict)
-
-    def write(self, partition: Partition, offset: int) -> Ranges:
-        """A record was written, and so was all of its partition before it in this hand-out. Returns what was."""
-        written = self.written.setdefault(partition, Ranges())
-        for start, end in self.claim.held.get(partition, ()):
-            if start > offset:
-                break
-            written.add(start, min(end, offset + 1))
-        return written
-
-    def unwritten(self) -> Held:
-        return beyond(self.claim.held, self.written)
-
-
 class Stream:
     """See the head of this file (`seams.GroupStream`)."""
 
     def __init__(self, leases: Leases, stream_id: int) -> None:
         self.id = stream_id
         self._leases = leases
-        self._parts: deque[_Part] = deque(maxlen=None if leases.is_auto else _REMEMBERED)
+        self._parts: deque[Part] = deque(maxlen=None if leases.is_auto else _REMEMBERED)
+        self._written = Written()
         self._waiter: Waiter | None = None
         self._is_open = True
-        self._marking: tuple[_Part, Partition] | None = None  # whose records `_mark_head` is for
+        self._marking: tuple[Part, Partition] | None = None  # whose records `_mark_head` is for
         self._mark_head = bytearray()
 
     def __repr__(self) -> str:
@@ -93,12 +75,14 @@ class Stream:
         if not self._is_open:  # resumed elsewhere in the same moment
             self._leases.give_back(handout.claim, handout.claim.held)
             return None
-        self._parts.append(_Part(handout.claim))
+        part = Part(handout.claim)
+        self._parts.append(part)
+        self._written.begin(part, alone=not self._leases.is_auto)
         return handout
 
     def event_id(self, record: Fetched) -> str:
         part, partition = self._parts[-1], Partition(record.topic, record.partition)
-        written = part.write(partition, record.offset)
+        written = self._written.add(part, partition, record.offset)
         if self._marking != (part, partition):
             self._marking = part, partition
             self._mark_head = self._head(part, partition)
@@ -106,17 +90,11 @@ class Stream:
         put_ranges(mark, written)
         return self._leases.mark(mark)
 
-    def _head(self, current: _Part, partition: Partition) -> bytearray:
+    def _head(self, part: Part, partition: Partition) -> bytearray:
         """The ids' payload up to the ranges of this partition: the same for all its records in one hand-out."""
-        parts = self._parts if self._leases.is_auto else (current,)
-        others = [
-            (place, ranges)
-            for part in parts
-            for place, ranges in part.written.items()
-            if (part, place) != (current, partition)
-        ]
-        head = replace(current.claim, records=0).head(len(others) + 1)
-        for place, ranges in others:
+        others = self._written.without(partition)
+        head = replace(part.claim, records=0).head(len(others) + 1)
+        for place, ranges in others.items():
             put_partition(head, place)
             put_ranges(head, ranges)
         put_partition(head, partition)
@@ -129,6 +107,7 @@ class Stream:
             if part.claim is handout.claim:
                 self._leases.settle(part.claim, part.claim.held)
                 self._parts.remove(part)
+                self._written.forget(part)
                 self._marking = None
                 return
 
@@ -152,20 +131,12 @@ class Stream:
     def resumed(self, seen: Claim) -> None:
         """Its client came back elsewhere and says what it has seen."""
         self.end()
-        for part in self._parts:
-            if self._leases.is_auto:
-                self._leases.settle(part.claim, seen.held)
-                self._leases.give_back(part.claim, part.claim.held)
-        if not self._leases.is_auto:
-            self._give_back_after(seen)
-        self._parts.clear()
-
-    def _give_back_after(self, seen: Claim) -> None:
-        """What was handed out before the hand-out of the last event seen was seen, too."""
         ids = [part.claim.lease_id for part in self._parts]
         last = ids.index(seen.lease_id) if seen.lease_id in ids else -1  # -1: it is no longer remembered
         for at, part in enumerate(self._parts):
-            if at >= last:
-                self._leases.give_back(
-                    part.claim, beyond(part.claim.held, seen.held) if at == last else part.claim.held
-                )
+            unseen = beyond(part.claim.held, seen.held) if at >= last else {}
+            if self._leases.is_auto and (was_seen := beyond(part.claim.held, unseen)):
+                self._leases.settle(part.claim, was_seen)
+            if unseen:
+                self._leases.give_back(part.claim, unseen)
+        self._parts.clear()

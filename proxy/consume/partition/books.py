@@ -13,7 +13,7 @@ from operator import attrgetter
 from secrets import randbits
 from typing import NamedTuple
 
-from proxy.consume.groups.claim import Claim, Held
+from proxy.consume.groups.claim import Claim, Held, token_bytes
 from proxy.consume.partition.ledger import Ledger, Snapshot, Window
 from proxy.consume.partition.progress import Progress, decode
 from proxy.consume.partition.terms import PLAIN, Reason, Terms
@@ -22,6 +22,8 @@ from proxy.consume.run import Run
 from proxy.observe.logs import logger
 from proxy.record import Fetched, Partition
 from proxy.seams.groups import Committed, Delivery
+
+TOKEN_BYTES = 6_000  # of what a lease holds; a partition begun below it, with 1,000 ranges, still fits into a token
 
 _place = attrgetter("topic", "partition")
 
@@ -178,12 +180,16 @@ class Books:
     def hand_out(
         self, *, records: int, size_bytes: int, now: Now, stream_id: int = 0
     ) -> tuple[list[Delivery], Claim] | None:
-        """Lease up to so many records, of one partition after the other in turn. None: there was nothing."""
+        """Lease up to so many records, of one partition after the other in turn. None: there was nothing.
+
+        No more of them than the lease's token has room for.
+        """
         until_s = now.s + self._lease_s
         lease_id = next(self._lease_ids)
         out: list[Delivery] = []
         held: dict[Partition, list[Range]] = {}
-        while self._ready and len(out) < records and size_bytes > 0:
+        token_room = TOKEN_BYTES
+        while self._ready and len(out) < records and size_bytes > 0 and token_room > 0:
             partition = next(iter(self._ready))
             ledger = self.ledgers[partition]
             runs = ledger.hand_out(
@@ -195,6 +201,7 @@ class Books:
                 self.redeliveries += len(run.records) if run.deliveries > 1 else 0
             if runs:
                 held[partition] = list(Ranges((run.start, run.end) for run in runs))
+                token_room -= token_bytes(partition, len(held[partition]))
             if not ledger.is_ready:
                 del self._ready[partition]
                 continue

@@ -23,6 +23,15 @@ def test_ranges_neither_overlap_nor_touch(added: list[Range]) -> None:
     assert flat == sorted(set(flat))
 
 
+@given(RANGES, RANGES)
+def test_what_is_taken_out_is_there_no_more(added: list[Range], removed: list[Range]) -> None:
+    ranges = Ranges(added)
+    for start, end in removed:
+        ranges.remove(start, end)
+    assert members(list(ranges)) == members(added) - members(removed)
+    assert list(ranges) == list(Ranges(ranges))
+
+
 @given(RANGES, st.integers(0, 80))
 def test_what_lies_below_can_be_forgotten(added: list[Range], offset: int) -> None:
     ranges = Ranges(added)

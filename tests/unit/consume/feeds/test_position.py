@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.consume.feeds.position import START, Layout, Mark, after, gone, read_token
-from proxy.consume.token import Kind, Signer
-from proxy.errors import BadToken, ForeignToken, ForgedToken, Gone, ProxyError
+from proxy.consume.token import MAX_CHARS, Kind, Signer
+from proxy.errors import BadToken, ForeignToken, ForgedToken, Gone, ProxyError, TooManyPartitions
 from proxy.record import Partition
 from tests.unit.consume.scripted_log import Logged
 
@@ -115,3 +115,15 @@ def test_what_is_gone_is_said_with_the_range_lost_and_where_to_go_on() -> None:
 def test_a_position_of_a_hundred_partitions_fits_into_a_header() -> None:
     layout = Layout("c" * 22, {"retail.stock-levels": 100}, SIGNER)
     assert len(layout.token(tuple(Mark(10**9, 1_800_000_000_000) for _ in layout.partitions))) < 2_000
+
+
+def test_more_partitions_than_a_position_holds_are_refused() -> None:
+    """What is not refused can be handed out and comes back."""
+    names = {"retail.stock-levels": 0, "retail.sales": 0}
+    widest, wider = (Layout("c" * 22, {**names, "retail.sales": count}, SIGNER) for count in (939, 940))
+    with pytest.raises(TooManyPartitions, match="have 940 partitions, and a position holds 939"):
+        wider.refuse_too_wide()
+    widest.refuse_too_wide()
+    token = widest.token(tuple(Mark(10**12, 1_800_000_000_000) for _ in widest.partitions))
+    assert len(token) <= MAX_CHARS
+    assert len(read_token(token, SIGNER, "c" * 22, names)) == 939

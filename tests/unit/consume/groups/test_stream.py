@@ -296,3 +296,31 @@ async def test_an_event_id_that_is_not_of_this_group_is_refused(event_id: str, e
         with pytest.raises(error):
             session.stream(event_id)
         assert session.state().streams == 0
+
+
+@pytest.mark.parametrize("streams", [1, 3])
+async def test_an_event_id_stays_short_however_many_hand_outs_are_not_confirmed(streams: int) -> None:
+    """At some hundred hand-outs a second that is what a second is; with more streams each has every third record."""
+    broker = broker_with(0)
+    async with session_on(broker, ack="auto") as session:
+        every = [session.stream(None) for _ in range(streams)]
+        ids = [""] * streams
+        for number in range(900):
+            broker.append(str(number))
+            ids[number % streams] = write(every[number % streams], await take(every[number % streams], 1))
+        assert max(map(len, ids)) < (100 if streams == 1 else 1_000)
+        assert broker.commits[ORDERS].offset == 0
+
+
+async def test_auto_knows_what_was_seen_of_more_hand_outs_than_an_id_names() -> None:
+    broker = broker_with(0)
+    async with session_on(broker, ack="auto") as session:
+        one, other = session.stream(None), session.stream(None)
+        for number in range(900):
+            broker.append(str(number))
+            seen = write((one, other)[number % 2], await take((one, other)[number % 2], 1))
+        assert len(Claim.open(SIGNER, seen, group="pricing", kind=Kind.STREAM).held[ORDERS]) < 200
+        broker.append("unseen")
+        write(other, await take(other, 1))
+        other.close()
+        assert offsets(await take(session.stream(seen), wait_s=0.1)) == [900]

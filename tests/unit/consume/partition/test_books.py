@@ -1,13 +1,16 @@
 import pytest
 
+from proxy.consume.groups.claim import Claim
 from proxy.consume.partition.books import Books, Budget, Now
 from proxy.consume.partition.ledger import Ledger
 from proxy.consume.partition.progress import Fence, Progress, encode
+from proxy.consume.token import MAX_CHARS, Signer
 from proxy.record import Partition
 from proxy.seams.groups import Committed
-from tests.unit.consume.records import ORDERS, read, reads
+from tests.unit.consume.records import ORDERS, Read, read, reads
 
 OTHER = Partition("orders", 1)
+SIGNER = Signer(["secret"])
 NOW = Now(1_000.0, 1_700_000_000_000)
 MIB = 1 << 20
 
@@ -75,6 +78,25 @@ def test_a_hand_out_stops_at_its_bytes_over_all_partitions() -> None:
     assert out is not None
     assert len(out[0]) == 2  # a third would be over, with what a record weighs beside its value
     assert books.is_ready
+
+
+@pytest.mark.parametrize(("topic", "count"), [("retail.stock-levels", 1_000), ("x" * 249, 400)])
+def test_a_lease_over_many_partitions_has_a_token_that_comes_back(topic: str, count: int) -> None:
+    partitions = [Partition(topic, number) for number in range(count)]
+    books = Books("pricing", lease_s=30.0, budget=Budget(records=8_000, size_bytes=1 << 30))
+    begins = 10**12
+    books.assign(partitions, dict.fromkeys(partitions, Committed(begins, "")), NOW)
+    for partition in partitions:
+        books.take([Read(*partition, begins + offset) for offset in range(8)], NOW)
+        for offset in range(0, 8, 2):  # what another has lies in between
+            assert books.skip(partition, begins + offset)
+    taken: set[tuple[Partition, int]] = set()
+    while found := books.hand_out(records=1_000, size_bytes=1 << 30, now=NOW):
+        token = found[1].seal(SIGNER)
+        assert len(token) <= MAX_CHARS
+        assert Claim.open(SIGNER, token, group="pricing") == found[1]
+        taken |= {(Partition(each.topic, each.partition), each.offset) for each, _ in found[0]}
+    assert len(taken) == 4 * count
 
 
 def test_records_of_partitions_that_are_not_ours_are_left_alone() -> None:
