@@ -3,7 +3,7 @@
 | request | front | service | engine |
 |---|---|---|---|
 | POST, a record | `http/produce` | `produce/submitter`, `produce/queue` | `kafka/producer` |
-| GET for a group, and its acks | `http/group`, `http/ack` | `consume/groups/group` | `kafka/member` |
+| GET for a group, and its acks | `http/group`, `http/ack` | `consume/session` | `kafka/member` |
 | a peer's, about a group | `peers/network` | `consume/peering/sharing` | |
 | GET without a group | `http/feed` | `consume/feeds/feed` | `kafka/tail` |
 | any, on a route with an upstream | `http/passthrough` | | `upstream/service` |
@@ -32,8 +32,8 @@ from proxy.config.model import RESTART_NEEDED, Config, LogLevel, Peer
 from proxy.consume.dead.graves import Graves
 from proxy.consume.feeds.catchup import CatchUp
 from proxy.consume.feeds.feed import Feed
-from proxy.consume.groups.group import GroupSession
 from proxy.consume.readers import Readers
+from proxy.consume.session import GroupSession
 from proxy.consume.token import Signer
 from proxy.endpoints import FeedKey, GroupKey, Services, all_topics, feed_keys, group_keys, key_hashes
 from proxy.groups import Desk, group_samples, group_states

@@ -9,10 +9,10 @@ from proxy.config.migration import Migrate
 from proxy.config.model import Config, Consume, Produce, Route
 from proxy.consume.feeds.feed import Feed
 from proxy.consume.feeds.sieve import Sieves
-from proxy.consume.groups.group import GroupSession
 from proxy.consume.groups.settings import GroupSettings
 from proxy.consume.partition.terms import Order, Terms
 from proxy.consume.readers import Readers
+from proxy.consume.session import GroupSession
 from proxy.http.ack import AckEndpoint
 from proxy.http.batch import BatchEndpoint
 from proxy.http.bounds import Bounds

@@ -11,10 +11,10 @@ from proxy.consume.dead.letter import Letter
 from proxy.consume.envelope import shown_value
 from proxy.consume.groups import handout
 from proxy.consume.groups.control import Moved, Seen
-from proxy.consume.groups.group import GroupSession
 from proxy.consume.groups.whence import Whence
 from proxy.consume.partition.terms import Reason
 from proxy.consume.readers import Readers
+from proxy.consume.session import GroupSession
 from proxy.endpoints import GroupKey
 from proxy.observe.metrics import Sample
 from proxy.record import Partition

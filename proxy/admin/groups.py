@@ -14,7 +14,7 @@ from proxy.admin.answer import answer
 from proxy.admin.operations import Operations
 from proxy.admin.problem import NotMoved
 from proxy.admin.states import group_states, letter_state
-from proxy.consume.groups.claim import read_id
+from proxy.consume.claim import read_id
 from proxy.consume.groups.control import Moved
 from proxy.consume.groups.whence import Whence
 from proxy.errors import FieldInvalid, FieldMissing

@@ -161,7 +161,7 @@ class GroupStream(Protocol):
 
 
 class GroupReader(Protocol):
-    """Reading for one group (`consume/groups/group.py`)."""
+    """Reading for one group (`consume/session.py`)."""
 
     async def poll(self, *, max_records: int, wait_s: float) -> Handout | None:
         """Up to so many records, leased; None when nothing came in time. First come, first served.

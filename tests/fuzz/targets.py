@@ -15,8 +15,8 @@ import orjson
 
 with atheris.instrument_imports(include=["proxy"]):
     from proxy.config.placeholder import BadTemplate
+    from proxy.consume.claim import Claim
     from proxy.consume.feeds.position import read_token
-    from proxy.consume.groups.claim import Claim
     from proxy.consume.token import Kind, Signer
     from proxy.errors import ProxyError
     from proxy.routes.elements import elements, is_array

@@ -10,8 +10,8 @@ from pathlib import Path
 import orjson
 import pytest
 
+from proxy.consume.claim import Claim
 from proxy.consume.feeds.position import Mark, read_token
-from proxy.consume.groups.claim import Claim
 from proxy.consume.partition.progress import Fence, Progress, decode
 from proxy.consume.token import Kind, Signer
 from proxy.consume.varint import put

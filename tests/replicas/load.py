@@ -13,7 +13,7 @@ import orjson
 from aiokafka import AIOKafkaProducer
 from aiokafka.structs import RecordMetadata
 
-from proxy.consume.groups.claim import Claim
+from proxy.consume.claim import Claim
 from proxy.consume.token import Signer
 from tests.e2e.configuration import SECRET
 from tests.load.loader.http1 import Answer, request

@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 import pytest
 
-from proxy.consume.groups.claim import Claim
+from proxy.consume.claim import Claim
 from proxy.consume.token import Signer
 from proxy.record import Partition
 from tests.e2e.configuration import SECRET

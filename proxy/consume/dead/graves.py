@@ -13,10 +13,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 
 from proxy.clock import Deadline
+from proxy.consume.claim import read_id
 from proxy.consume.dead.letter import Letter
 from proxy.consume.dead.replayed import Replayed, marks_group
 from proxy.consume.dead.stroll import CHUNK, MOST_BYTES, Stroll
-from proxy.consume.groups.claim import read_id
 from proxy.consume.ranges import Range
 from proxy.errors import FieldInvalid, ProxyError
 from proxy.observe.logs import logger

@@ -3,8 +3,9 @@
 import asyncio
 from collections.abc import Callable
 
-from proxy.consume.groups.claim import Claim, Held, Wish, beyond, ids
+from proxy.consume.claim import Claim, Held, beyond, ids
 from proxy.consume.groups.commits import Committer
+from proxy.consume.groups.wish import Wish
 from proxy.consume.partition.books import Books, Now, Refused
 from proxy.consume.ranges import Ranges
 from proxy.errors import Conflict, LeaseExpired, LeaseMoved, NotNow, OutcomeUnknown

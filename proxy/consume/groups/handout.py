@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from proxy.consume.groups.claim import Claim
+from proxy.consume.claim import Claim
 from proxy.consume.partition.ledger import Ledger
 from proxy.record import Partition
 from proxy.seams.groups import Delivery

@@ -20,14 +20,15 @@ from math import inf
 from typing import Protocol
 
 from proxy import clock
+from proxy.consume.claim import Claim, Held
 from proxy.consume.dead.deadletters import DeadLetters
 from proxy.consume.groups.acks import Acks
 from proxy.consume.groups.alarm import Alarm
-from proxy.consume.groups.claim import Claim, Held, Wish
 from proxy.consume.groups.commits import Committer
 from proxy.consume.groups.handout import GroupState, PartitionState
 from proxy.consume.groups.moves import Moves
 from proxy.consume.groups.settings import GroupSettings
+from proxy.consume.groups.wish import Wish
 from proxy.consume.partition.books import Books, Now
 from proxy.errors import Draining, KafkaAway, NotNow, ProxyError
 from proxy.observe.logs import logger

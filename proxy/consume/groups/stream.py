@@ -17,7 +17,7 @@ from collections import deque
 from dataclasses import replace
 from typing import Protocol
 
-from proxy.consume.groups.claim import Claim, Held, beyond, put_partition, put_ranges
+from proxy.consume.claim import Claim, Held, beyond, put_partition, put_ranges
 from proxy.consume.groups.handout import Leased
 from proxy.consume.groups.waiting import Waiter
 from proxy.consume.groups.written import Part, Written
@@ -28,7 +28,7 @@ _REMEMBERED = 64  # hand-outs of an explicit stream; what was written before the
 
 
 class Leases(Protocol):
-    """What a stream needs of its session (`consume/groups/group.py`)."""
+    """What a stream needs of its session (`consume/session.py`)."""
 
     is_auto: bool
 

@@ -7,7 +7,7 @@ is named when all would be too long, as it is where many streams share a partiti
 from collections import deque
 from collections.abc import Iterator, Mapping
 
-from proxy.consume.groups.claim import Claim, Held, token_bytes
+from proxy.consume.claim import Claim, Held, token_bytes
 from proxy.consume.ranges import Range, Ranges
 from proxy.record import Partition
 

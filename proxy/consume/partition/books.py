@@ -13,7 +13,7 @@ from operator import attrgetter
 from secrets import randbits
 from typing import NamedTuple
 
-from proxy.consume.groups.claim import Claim, Held, token_bytes
+from proxy.consume.claim import Claim, Held, token_bytes
 from proxy.consume.partition.ledger import Ledger, Snapshot, Window
 from proxy.consume.partition.progress import Progress, decode
 from proxy.consume.partition.terms import PLAIN, Reason, Terms

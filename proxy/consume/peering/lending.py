@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from math import inf
 from typing import Any
 
-from proxy.consume.groups.claim import Claim
+from proxy.consume.claim import Claim
 from proxy.consume.groups.owner import Owner
 from proxy.consume.peering import wire
 from proxy.errors import ProxyError

@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields, replace
 from typing import Any
 
-from proxy.consume.groups.claim import Held, Wish, ids
+from proxy.consume.claim import Held, ids
+from proxy.consume.groups.wish import Wish
 from proxy.errors import Conflict, LeaseExpired, NotNow, OutcomeUnknown, ProxyError
 from proxy.record import Partition
 from proxy.seams.groups import AckOutcome

@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from proxy.consume.groups.claim import Claim, Held, Wish
+from proxy.consume.claim import Claim, Held
 from proxy.consume.groups.control import Control
 from proxy.consume.groups.owner import Owner
+from proxy.consume.groups.wish import Wish
 from proxy.consume.peering import wire
 from proxy.consume.peering.borrowing import Borrowing, Clients
 from proxy.consume.peering.lending import Lending

@@ -20,8 +20,9 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from proxy import errors
-from proxy.consume.groups.claim import Claim, Held, Wish
+from proxy.consume.claim import Claim, Held
 from proxy.consume.groups.handout import GroupState, PartitionState
+from proxy.consume.groups.wish import Wish
 from proxy.errors import NotNow, ProxyError
 from proxy.record import Partition
 from proxy.seams.groups import AckOutcome, Delivery

@@ -7,9 +7,9 @@ from typing import Any
 
 import ormsgpack
 
-from proxy.consume.groups.group import GroupSession
 from proxy.consume.groups.settings import GroupSettings
 from proxy.consume.partition.books import Budget
+from proxy.consume.session import GroupSession
 from proxy.errors import PeerAway
 from proxy.record import Partition
 from proxy.seams.groups import GroupMap

@@ -7,10 +7,10 @@ from dataclasses import replace
 from typing import Any
 
 from proxy.clock import Deadline
-from proxy.consume.groups.group import GroupSession
 from proxy.consume.groups.settings import GroupSettings
 from proxy.consume.partition.books import Budget
 from proxy.consume.partition.terms import PLAIN
+from proxy.consume.session import GroupSession
 from proxy.consume.token import Signer
 from proxy.errors import ProxyError
 from proxy.record import Fetched, Partition, Receipt, Record

@@ -5,7 +5,7 @@ from collections.abc import Awaitable
 
 import pytest
 
-from proxy.consume.groups.claim import Claim
+from proxy.consume.claim import Claim
 from proxy.consume.partition.ledger import MAX_HOLES
 from proxy.errors import (
     BadToken,

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from proxy.consume.groups.claim import Claim
+from proxy.consume.claim import Claim
 from proxy.consume.groups.stream import Stream
 from proxy.consume.token import Kind
 from proxy.errors import BadToken, ForeignToken, ForgedToken

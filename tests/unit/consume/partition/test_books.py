@@ -1,6 +1,6 @@
 import pytest
 
-from proxy.consume.groups.claim import Claim
+from proxy.consume.claim import Claim
 from proxy.consume.partition.books import Books, Budget, Now
 from proxy.consume.partition.ledger import Ledger
 from proxy.consume.partition.progress import Fence, Progress, encode

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from proxy.consume.groups.claim import Claim
+from proxy.consume.claim import Claim
 from proxy.consume.partition.books import Books, Budget, Now, Refused
 from proxy.consume.partition.ledger import Ledger
 from proxy.consume.partition.terms import Reason, Terms

@@ -1,7 +1,7 @@
 """Reading for one group: its clients in this process, their polls, streams and acks (`seams.GroupReader`).
 
-A poll or a stream waits in a line; what it gets comes from the partitions that this process owns (`owner.py`), or from
-peers that own others (`sharing.py`), and what it says of it goes back to where they are.
+A poll or a stream waits in a line; what it gets comes from the partitions that this process owns (`groups/owner.py`), or from
+peers that own others (`peering/sharing.py`), and what it says of it goes back to where they are.
 """
 
 import asyncio
@@ -11,13 +11,14 @@ from functools import partial
 from secrets import randbits
 from typing import Protocol
 
-from proxy.consume.groups.claim import Claim, Held, Selection, Wish, read_wish
+from proxy.consume.claim import Claim, Held
 from proxy.consume.groups.control import Control
 from proxy.consume.groups.handout import GroupState, Leased
 from proxy.consume.groups.owner import Owner, read_clocks
 from proxy.consume.groups.settings import GroupSettings
 from proxy.consume.groups.stream import Stream
 from proxy.consume.groups.waiting import Line, Waiter
+from proxy.consume.groups.wish import Selection, Wish, read_wish
 from proxy.consume.partition.books import Now
 from proxy.consume.peering.sharing import Sharing
 from proxy.consume.token import Kind, Signer

@@ -8,9 +8,9 @@ from contextlib import suppress
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from proxy.consume.groups.group import GroupSession
 from proxy.consume.groups.settings import GroupSettings
 from proxy.consume.partition.books import Budget
+from proxy.consume.session import GroupSession
 from proxy.errors import Conflict, KafkaAway, LeaseMoved, NotNow, OutcomeUnknown
 from proxy.record import Partition
 from proxy.seams.groups import Handout
