@@ -1,7 +1,7 @@
 """Reading for one group: its clients in this process, their polls, streams and acks (`seams.GroupReader`).
 
-A poll or a stream waits in a line; what it gets comes from the partitions that this process owns (`groups/owner.py`), or from
-peers that own others (`peering/sharing.py`), and what it says of it goes back to where they are.
+A poll or a stream waits in a line; what it gets comes from the partitions that this process owns (`groups/owner.py`),
+or from peers that own others (`peering/sharing.py`), and what it says of it goes back to where they are.
 """
 
 import asyncio
