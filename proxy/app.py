@@ -25,6 +25,7 @@ from secrets import token_urlsafe
 from proxy import status
 from proxy.admin.app import admin_app
 from proxy.admin.operations import Dependency, GroupState, RouteState, UpstreamState
+from proxy.certificates import Certificates
 from proxy.config.callers import Issuer
 from proxy.config.kafka_rights import needed
 from proxy.config.mistake import ConfigMistakes
@@ -96,6 +97,7 @@ class Bridge:
         self._config = config
         self._reread = reread
         self._policy = policy
+        self._certificates = Certificates()
         security = config.kafka.security
         self._settings = KafkaSettings(
             config.kafka.bootstrap_servers,
@@ -140,6 +142,7 @@ class Bridge:
                 lambda name: self._upstreams[name],
             )
         )
+        self._certificates.follow(config)
         self._replays.follow(config)
         self._migrations.control.figures = self._replays
         self._steering = Steering(self._migrations.control, config.kafka.internal.migrations)
@@ -205,6 +208,7 @@ class Bridge:
         self._settings.access.follow(new.kafka.security, token_source(new.kafka.security.oauth))
         if self._network and new.peer and new.peer.tls:
             self._network.renew(new.peer.tls)
+        self._certificates.follow(old.reloaded(new))
         logs.configure(new.observe.log_format, new.observe.log_level)
         self.http.table = self._services.table(new)
         self._replays.follow(new)
@@ -259,6 +263,7 @@ class Bridge:
         yield Sample("stepbridge_ready", {}, self.serving)
         yield Sample("stepbridge_kafka_up", {}, self._topics.state().reachable)
         yield Sample("stepbridge_producers_replaced_total", {}, self._producer.replaced)
+        yield from self._certificates.samples()
         yield from self._services.bounds.samples()
         yield from self._services.doors.samples()
         yield from self._issuers.samples()

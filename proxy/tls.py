@@ -7,7 +7,10 @@ compressed and nothing renegotiated. Files are PEM; their names come from the co
 import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
+
+from cryptography import x509
 
 ClientAuth = Literal["none", "optional", "required"]
 Version = Literal["1.2", "1.3"]
@@ -97,6 +100,21 @@ def _harden(context: ssl.SSLContext, min_version: Version) -> None:
 def load_pair(context: ssl.SSLContext, certificate: str, key: str | None, password: str | None = None) -> None:
     """A password always: without one OpenSSL would ask for it at the terminal."""
     context.load_cert_chain(certificate, key, lambda: password or "")
+
+
+@dataclass(frozen=True, slots=True)
+class Validity:
+    """Of a certificate: seconds since 1970, in UTC."""
+
+    from_s: float
+    until_s: float
+
+
+def validity(certificate: str) -> Validity:
+    """Of that one in a PEM file which expires first: with it what it vouches for ends. Raises OSError, ValueError."""
+    found = x509.load_pem_x509_certificates(Path(certificate).read_bytes())
+    first = min(found, key=lambda one: one.not_valid_after_utc)
+    return Validity(first.not_valid_before_utc.timestamp(), first.not_valid_after_utc.timestamp())
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """Certificates for tests: an authority of our own, and files that it has signed, laid out as an operator has them."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 import trustme
@@ -23,9 +24,10 @@ class Authority:
         self.pem = directory / f"{name}.pem"
         self._ca.cert_pem.write_to_path(self.pem)
 
-    def server(self, name: str = "server", *hosts: str) -> Pair:
+    def server(self, name: str = "server", *hosts: str, expires: datetime | None = None) -> Pair:
         """For 127.0.0.1 and localhost, unless `hosts` says otherwise. Written again it is another certificate."""
-        return self._write(name, self._ca.issue_cert(*(hosts or ("127.0.0.1", "localhost"))))
+        leaf = self._ca.issue_cert(*(hosts or ("127.0.0.1", "localhost")), not_after=expires)
+        return self._write(name, leaf)
 
     def client(self, name: str, *names: str) -> Pair:
         """Of the common name `name`, with alternative names (a host, an e-mail address)."""

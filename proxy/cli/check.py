@@ -6,6 +6,7 @@ from pathlib import Path
 
 import typer
 
+from proxy.certificates import shown_by
 from proxy.cli.exits import FAILED, MISTAKES, OK
 from proxy.cli.tables import ARROWS, on_terminal, print_table
 from proxy.config.load import load
@@ -22,6 +23,7 @@ def check_file(path: Path, *, live: bool, sample: Path | None, route: str | None
         typer.echo(exc)
         return MISTAKES
     _print_routes([_line(each, config) for each in config.routes])
+    _print_certificates(config)
     if not live:
         return OK
     from proxy.cli.live import check_live  # late: it knows Kafka
@@ -71,6 +73,13 @@ def _consume_limits(consume: Consume) -> str:
 
 def _passthrough_limits(upstream: UpstreamService) -> str:
     return f"{', '.join(upstream.url)} in {upstream.timeout_ms / 1000:g} s"
+
+
+def _print_certificates(config: Config) -> None:
+    troubles = [("warn", shown.section, trouble) for shown in shown_by(config) if (trouble := shown.trouble())]
+    if troubles:
+        typer.echo("\nCertificates")
+        print_table(("", "OF", "HOW IT IS"), troubles)
 
 
 def _print_routes(lines: Sequence[Line]) -> None:

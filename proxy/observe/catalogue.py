@@ -301,6 +301,22 @@ FAMILIES = (
         merge=Merge.MAX,
     ),
     Family(
+        "stepbridge_certificate_valid_from_timestamp_seconds",
+        Kind.GAUGE,
+        ("section",),
+        "Since when the certificate is valid that new connections are shown.",
+        "seconds",
+        Merge.MIN,
+    ),
+    Family(
+        "stepbridge_certificate_expires_timestamp_seconds",
+        Kind.GAUGE,
+        ("section",),
+        "When it expires, or one above it in its file that does so before; `section`: where the file names it.",
+        "seconds",
+        Merge.MIN,
+    ),
+    Family(
         "stepbridge_event_loop_lag_seconds",
         Kind.HISTOGRAM,
         (),

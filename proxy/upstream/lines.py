@@ -15,8 +15,9 @@ from aiohttp.client_reqrep import ClientRequest
 from aiohttp.connector import Connection
 from yarl import URL
 
-from proxy.config.upstreams import UpstreamService
+from proxy.config.upstreams import UpstreamService, UpstreamTls
 from proxy.errors import ProxyError, UpstreamAway
+from proxy.tls import Exchangeable
 from proxy.upstream.tls import upstream_context
 
 STALE_TRIES = 8
@@ -29,9 +30,10 @@ class Lines:
         keep_s = service.keep_alive_ms / 1000
         pool = {"keepalive_timeout": keep_s} if keep_s else {"force_close": True}
         self._connector = aiohttp.TCPConnector(limit=0, ttl_dns_cache=10, **pool)
-        context = upstream_context(service.tls) if any(url.startswith("https:") for url in service.url) else True
+        has_tls = any(url.startswith("https:") for url in service.url)
+        self._tls = Exchangeable(upstream_context(service.tls)) if has_tls else None
         name = service.tls.server_name if service.tls else None
-        self._doors = {url: _door(url, context, name) for url in service.url}
+        self._doors = {url: _door(url, self._tls or True, name) for url in service.url}
         connect_s = service.connect_timeout_ms / 1000
         self._timeout = aiohttp.ClientTimeout(total=None, connect=connect_s, sock_connect=connect_s)
 
@@ -50,6 +52,11 @@ class Lines:
                 return connection
             connection.close()  # what nobody had asked for must not be taken for the next answer
         raise UpstreamAway("The service behind this route answers before it is asked.")
+
+    def renew(self, tls: UpstreamTls | None) -> None:
+        """New connections use the files as they are now. Raises OSError, and then goes on with what they were."""
+        if self._tls is not None:
+            self._tls.current = upstream_context(tls)
 
     async def close(self) -> None:
         await self._connector.close()

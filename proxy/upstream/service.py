@@ -16,6 +16,7 @@ from proxy.errors import ProxyError, UpstreamAway, UpstreamError, UpstreamFailed
 from proxy.observe.logs import Seldom, logger
 from proxy.observe.metrics import UpstreamMetrics
 from proxy.seams.upstream import Fields, UpstreamRequest
+from proxy.tls import reason
 from proxy.upstream.address import Address, addresses_of, choose
 from proxy.upstream.call import Call, Times
 from proxy.upstream.head import request_head
@@ -45,6 +46,13 @@ class Service:
 
     def __repr__(self) -> str:
         return f"<Service {self.name} {self.slots.count} in use, {self.slots.waiting} waiting>"
+
+    def renew(self) -> None:
+        """New connections show and trust what the files of `tls` hold now; if that cannot be used, what they held."""
+        try:
+            self._lines.renew(self.config.tls)
+        except OSError as exc:
+            log.error("upstream_certificate_not_renewed", upstream=self.name, reason=reason(exc))
 
     async def send(self, request: UpstreamRequest) -> "Reply":
         """See `Upstream`."""

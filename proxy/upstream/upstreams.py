@@ -1,4 +1,5 @@
-"""All upstreams of the file. A reload keeps those that are as they were, and lets the others finish what they have."""
+"""All upstreams of the file. A reload keeps those that are as they were, with what their TLS files hold now, and lets
+the others finish what they have."""
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -51,6 +52,8 @@ class Upstreams:
         }
         for name in [name for name in self._services if name in fresh or name not in configs]:
             self._retire(name)
+        for service in self._services.values():
+            service.renew()
         for name, service in fresh.items():
             self._services[name] = service
             if service.config.health:

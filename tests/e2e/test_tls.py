@@ -3,10 +3,12 @@
 import asyncio
 import json
 import os
+import re
 import socket
 import ssl
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +68,24 @@ async def test_new_connections_are_shown_the_new_certificate_and_old_ones_go_on(
     assert before[0] != after[0]
     assert before[1] != after[1]
     assert await running.stop() == 0
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_when_certificates_expire_is_told_as_new_connections_see_it(
+    bridge: StartBridge, tmp_path: Path, workers: int
+) -> None:
+    authority = Authority(tmp_path)
+    soon = datetime.now(UTC).replace(microsecond=0) + timedelta(days=2, hours=1)
+    said = config(authority.server("a", expires=soon), authority.server("b"))
+    running = await bridge(_absolute(said, tmp_path), workers=workers)
+    before = await _expire(running, authority)
+    assert before["server.tls"] == soon.timestamp()
+    assert before["admin.tls"] > soon.timestamp()
+    assert '"what":"expires in 2 days. Renew ' in running.log
+    authority.server("a")
+    assert await _expire(running, authority) == before
+    await _reload(running, authority)
+    assert (await _expire(running, authority))["server.tls"] > soon.timestamp()
 
 
 async def test_a_file_that_has_become_unusable_changes_nothing(bridge: StartBridge, tmp_path: Path) -> None:
@@ -146,6 +166,16 @@ async def _go_on(writer: asyncio.StreamWriter) -> None:
 async def _status(running: Bridge, authority: Authority, pair: Pair | None) -> int:
     async with httpx.AsyncClient(base_url=running.base_url, verify=trusting(authority, pair)) as client:
         return (await client.get("/a")).status_code
+
+
+async def _expire(running: Bridge, authority: Authority) -> dict[str, float]:
+    """When, by section, as a scrape tells it."""
+    async with httpx.AsyncClient(base_url=running.admin_url, verify=trusting(authority)) as admin:
+        text = (await admin.get("/metrics")).text
+    found = re.findall(
+        r'^stepbridge_certificate_expires_timestamp_seconds\{section="(.+)"\} (\S+)$', text, re.MULTILINE
+    )
+    return {section: float(value) for section, value in found}
 
 
 async def _reload(running: Bridge, authority: Authority) -> None:

@@ -149,8 +149,9 @@ class Node:
         shutil.rmtree(self._data, ignore_errors=True)
 
     def freeze(self) -> None:
-        """It keeps its connections and says nothing more, until `thaw`."""
+        """It keeps its connections and says nothing more, until `thaw`: its last thread stands when this returns."""
         os.kill(self.pid, signal.SIGSTOP)
+        os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
 
     def thaw(self) -> None:
         os.kill(self.pid, signal.SIGCONT)

@@ -15,6 +15,7 @@ from proxy.errors import UpstreamAway
 from proxy.observe.metrics import UpstreamMetrics
 from proxy.seams.upstream import UpstreamRequest
 from proxy.upstream.service import Service
+from proxy.upstream.upstreams import Upstreams
 from tests.unit.upstream.test_service import read
 
 OURS, OTHERS = trustme.CA(), trustme.CA()
@@ -59,6 +60,24 @@ async def ask(url: str, **tls: str) -> str:
         await asyncio.sleep(0.01)
 
 
+async def shown(service: Service) -> str:
+    """The names that the service was shown on a new connection."""
+    return (await read(service, UpstreamRequest("GET", b"/", []))).decode()
+
+
+def ours_for(name: str, directory: Path) -> dict[str, str]:
+    """Files of a client of that name; the same ones each time."""
+    mine = OURS.issue_cert(name)
+    certificate, key = directory / "cert.pem", directory / "key.pem"
+    mine.private_key_pem.write_to_path(key)
+    certificate.write_bytes(b"".join(pem.bytes() for pem in mine.cert_chain_pems))
+    return {"certificate": str(certificate), "key": str(key)}
+
+
+def spoil(key: str) -> None:
+    Path(key).write_text("no key")
+
+
 @pytest.fixture
 def ca(tmp_path: Path) -> str:
     OURS.cert_pem.write_to_path(tmp_path / "ca.pem")
@@ -89,10 +108,23 @@ async def test_a_service_that_nobody_vouches_for_is_not_spoken_to(tmp_path: Path
 
 
 async def test_the_bridge_shows_its_own_certificate(ca: str, tmp_path: Path) -> None:
-    mine = OURS.issue_cert("bridge.internal")
-    mine.private_key_pem.write_to_path(tmp_path / "key.pem")
-    for pem in mine.cert_chain_pems:
-        pem.write_to_path(tmp_path / "cert.pem", append=True)
     async with https("127.0.0.1", wants_client=True) as url:
-        shown = await ask(url, ca=ca, certificate=str(tmp_path / "cert.pem"), key=str(tmp_path / "key.pem"))
-    assert shown == "bridge.internal"
+        assert await ask(url, ca=ca, **ours_for("bridge.internal", tmp_path)) == "bridge.internal"
+
+
+async def test_a_reload_shows_what_the_files_hold_now_on_new_connections(ca: str, tmp_path: Path) -> None:
+    async with https("127.0.0.1", wants_client=True) as url:
+        files = {"ca": ca, **ours_for("before.internal", tmp_path)}
+        config = UpstreamService.model_validate({"url": url, "tls": files, "keep_alive_ms": 0, "retries": 0})
+        async with Upstreams(lambda _: UpstreamMetrics()) as upstreams:
+            upstreams.follow({"old": config})
+            service = upstreams["old"]
+            assert await shown(service) == "before.internal"
+            ours_for("after.internal", tmp_path)
+            assert await shown(service) == "before.internal"
+            upstreams.follow({"old": config})
+            assert upstreams["old"] is service
+            assert await shown(service) == "after.internal"
+            spoil(files["key"])
+            upstreams.follow({"old": config})
+            assert await shown(service) == "after.internal"
