@@ -24,6 +24,7 @@ SHELL = ("sh", "bash", "shell", "console")
 RUN_ELSEWHERE = {  # pages whose shell blocks have a test of their own
     "docs/answers.md": "tests/e2e/test_recipes.py",
     "docs/helm.md": "tests/deploy/test_helm_page.py",
+    "docs/migrating.md": "tests/e2e/test_migrating_page.py",
     "docs/runbook.md": "tests/deploy/test_commands.py",
     "docs/streaming.md": "tests/e2e/test_streaming_page.py",
 }

@@ -26,7 +26,7 @@ from proxy.observe.audit import audit
 
 GATHER_S = HOLD_S * 0.8  # the rest is for the activation to be written and read
 APPLY_S = 2.0
-COUNT_S = 5.0  # to count what the legacy has not seen, while nobody is held
+COUNT_S = 5.0  # to count what the old service has not seen, while nobody is held
 FINISH_S = HOLD_S * 0.4  # of GATHER_S: for a replay to send the last records, where keys leave `kafka`
 
 
@@ -150,12 +150,12 @@ class Changing:
             raise StepRefused(reason, extra=numbers)
 
     async def _gap(self, change: Change, *, finish: bool) -> tuple[str, Mapping[str, int]]:
-        """Why the records that the legacy has not seen forbid it, or ""."""
+        """Why the records that the old service has not seen forbid it, or ""."""
         figures = self._control.figures
         if not leaves(change.before, change.setting, "kafka"):
             return "", {}
         if figures is None:
-            why = "how many records the legacy has not seen cannot be told here"
+            why = "how many records the old service has not seen cannot be told here"
             return ("", {}) if "gap" in change.accepted else (f"Refused: {why}. --accept-gap goes on all the same.", {})
         missed = await figures.missed(change.route, Deadline.after(FINISH_S if finish else COUNT_S), finish=finish)
         if missed.records <= change.accepted.get("gap", 0) or (missed.is_followed and not finish):
@@ -163,8 +163,8 @@ class Changing:
         if missed.is_followed:
             return f"its replay had {missed.records} records left to send when the time was over; it goes on.", {}
         return (
-            f"Refused: the legacy has not seen {missed.records} records. Send them to it (`stepbridge migrate replay "
-            f"{change.route}`), or accept in so many words that it never will (`--accept-gap {missed.records}`)."
+            f"Refused: the old service has not seen {missed.records} records. Send them to it (`stepbridge migrate "
+            f"replay {change.route}`), or accept in so many words that it never will (`--accept-gap {missed.records}`)."
         ), {"legacy_missed": missed.records}
 
     def _violations(self, change: Change, ready: Sequence[Confirmation]) -> tuple[str, Mapping[str, int]]:
@@ -218,9 +218,9 @@ class Changing:
                 async with asyncio.timeout(deadline.remaining_s()):
                     reason, numbers = await self._gap(change, finish=True)
             except TimeoutError:
-                reason = "how many records the legacy has not seen could not be told in time."
+                reason = "how many records the old service has not seen could not be told in time."
             except ProxyError as error:
-                reason = f"how many records the legacy has not seen could not be told: {error.detail}"
+                reason = f"how many records the old service has not seen could not be told: {error.detail}"
         return reason, numbers
 
     async def _abandoned(

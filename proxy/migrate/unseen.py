@@ -194,7 +194,7 @@ async def missed(log_: Log, book: Book, deadline: Deadline, *, finish: bool) -> 
 
 def _check(deadline: Deadline) -> None:
     if deadline.remaining_s() <= 0:
-        raise NotNow("What the legacy service has not seen could not be counted in time. Try again.")
+        raise NotNow("What the old service has not seen could not be counted in time. Try again.")
 
 
 def _place_of(record: Fetched, route: str, topic: str) -> Place | None:

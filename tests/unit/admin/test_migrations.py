@@ -69,7 +69,7 @@ async def test_a_wish_that_cannot_be_read_changes_nothing(
 
 
 async def test_a_refusal_brings_its_numbers(admin: httpx.AsyncClient, control: ScriptedMigrations) -> None:
-    control.refusal = StepRefused("Refused: the legacy has not seen 37 records.", extra={"legacy_missed": 37})
+    control.refusal = StepRefused("Refused: the old service has not seen 37 records.", extra={"legacy_missed": 37})
     answer = await admin.post("/admin/migration/orders/set?stage=dual")
     assert_problem(answer, 409, "step_refused")
     assert answer.json()["legacy_missed"] == 37

@@ -78,10 +78,10 @@ def test_a_change_that_somebody_may_not_serve_ends_with_1(run: Run, admin: str, 
 
 
 def test_a_refusal_is_shown_with_its_numbers(run: Run, admin: str, operations: ScriptedOperations) -> None:
-    operations.control.refusal = StepRefused("Refused: the legacy has not seen 37 records.")
+    operations.control.refusal = StepRefused("Refused: the old service has not seen 37 records.")
     code, _, err = run("migrate", "set", "orders", "legacy", "--admin", admin)
     assert code == 1
-    assert "409: Refused: the legacy has not seen 37 records." in err
+    assert "409: Refused: the old service has not seen 37 records." in err
 
 
 def test_the_history_is_a_line_a_change(run: Run, admin: str, operations: ScriptedOperations) -> None:
