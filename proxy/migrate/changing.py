@@ -121,7 +121,7 @@ class Changing:
 
     def _change(self, wish: Wish) -> Change:
         control, route = self._control, self._control.chronicle.route(wish.route)
-        before = control.standing(wish.route).setting
+        before = route.setting or control.standing(wish.route).setting  # ours may be a change behind
         if route.open is not None:
             raise _lost(wish, f"{route.open.who} is changing it to {route.open.setting}. Look again when that is done.")
         if wish.epoch is not None and wish.epoch != route.epoch + 1:

@@ -196,6 +196,27 @@ async def test_records_that_the_legacy_has_not_seen_forbid_to_descend(world: Wor
     assert settings(world) == ["dual"] * 3
 
 
+async def test_a_replica_that_still_follows_the_last_change_judges_the_next_by_what_is_in_force(world: World) -> None:
+    """It was cut off while the route went to `kafka`, and a request of before keeps it from following."""
+    await three(world, DUAL)
+    late = world.nodes[2]
+    late.line.is_cut = True
+    await asyncio.sleep(6)
+    await world.change(world.nodes[0], KAFKA)
+    serving = asyncio.create_task(late.serve(b"a", 2))
+    await asyncio.sleep(0)
+    late.line.is_cut = False
+    late.numbers.gap = Missed(37)
+    await until(lambda: late.control.is_fresh)
+    assert str(late.control.standing(ROUTE).setting) == "dual"
+    with pytest.raises(StepRefused, match="not seen 37 records"):
+        await world.change(late, SHADOW)
+    await serving
+    await until(lambda: settings(world) == ["kafka"] * 3)
+    done = await world.change(late, SHADOW, accepted={"gap": 37})
+    assert str(done.outcome.change.before) == "kafka"
+
+
 async def test_a_replay_that_follows_sends_the_last_of_them_while_the_keys_are_held(world: World) -> None:
     await three(world, KAFKA)
     world.nodes[0].numbers.gap = Missed(37, is_followed=True)

@@ -93,6 +93,7 @@ class Story:
             task.cancel()
         await self.world.close()
         self.world.check_keys()
+        self.world.check_steps()
         epochs = [done.outcome.change.epoch for done in self.world.done]
         assert len(set(epochs)) == len(epochs), "two changes of one number came"
 

@@ -165,6 +165,12 @@ class World:
         for node in self.alive:
             await node.control.__aexit__()
 
+    def check_steps(self) -> None:
+        """Each change that came led on from the one before it, whoever made it: so it was judged by what was in force."""
+        history = self.alive[0].control.chronicle.route(ROUTE).history()
+        changes = [each.change for each in reversed(history) if each.kind == "activated"]
+        assert [str(each.before) for each in changes] == [str(self.file), *(str(each.setting) for each in changes)][:-1]
+
     def check_keys(self) -> None:
         """No key was served at two stages by replicas that confirmed."""
         for done in self.done:
