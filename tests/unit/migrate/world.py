@@ -166,7 +166,7 @@ class World:
             await node.control.__aexit__()
 
     def check_steps(self) -> None:
-        """Each change that came led on from the one before it, whoever made it: so it was judged by what was in force."""
+        """Each change that came led on from the one before, whoever made it: it was judged by what was in force."""
         history = self.alive[0].control.chronicle.route(ROUTE).history()
         changes = [each.change for each in reversed(history) if each.kind == "activated"]
         assert [str(each.before) for each in changes] == [str(self.file), *(str(each.setting) for each in changes)][:-1]
