@@ -15,8 +15,9 @@ from proxy.http.dispatch import Handler
 from proxy.http.exchange import ClientGone, Exchange
 from proxy.observe.access import Accesses
 from proxy.observe.metrics import Sample
+from proxy.observe.span import Span
 from proxy.observe.traceparent import NAMES, TRACEPARENT, Place, trace_id_of
-from proxy.observe.tracing import Span, Tracer, Tracers
+from proxy.observe.tracing import Tracer, Tracers
 
 MAX_PATH = 200  # characters of a path that no route has
 CLIENT_GONE = "client_gone"

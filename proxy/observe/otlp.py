@@ -15,23 +15,23 @@ from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, Trace
 
 from proxy import __version__
 from proxy.config.model import Tracing
+from proxy.observe.span import Deliver, Span
 from proxy.observe.traceparent import Place
-from proxy.observe.tracing import Span, Tracer
 
 TIMEOUT_S = 5.0  # of one export, its repeats included
 
 _SCOPE = InstrumentationScope("stepbridge", __version__)
 
 
-def tracer(settings: Tracing) -> Tracer:
-    """A tracer that sends to the collector of these settings."""
+def delivery_to(settings: Tracing) -> Deliver:
+    """What sends spans to the collector of these settings."""
     exporter = OTLPSpanExporter(endpoint=settings.endpoint, timeout=TIMEOUT_S)
     resource = Resource.create({"service.name": settings.service_name, "service.version": __version__})
 
     def deliver(spans: Sequence[Span]) -> bool:
         return exporter.export([readable(span, resource) for span in spans]) is SpanExportResult.SUCCESS
 
-    return Tracer(settings, deliver)
+    return deliver
 
 
 def readable(span: Span, resource: Resource) -> ReadableSpan:

@@ -6,35 +6,19 @@ has the SDK's exporter send it (`otlp.py`). Where tracing is not configured none
 """
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
 
 from proxy.config.model import Tracing
 from proxy.config.share import parse_share
 from proxy.observe.metrics import Sample
 from proxy.observe.outbox import Outbox
+from proxy.observe.span import Deliver, Span
 from proxy.observe.traceparent import Headers, Place, bound_of, place_of
 from proxy.tasks import Tasks
 
 WAITING_SPANS = 4_096
 BATCH_SPANS = 512
 EVERY_S = 1.0
-
-Attributes = Mapping[str, str | int]
-
-
-class Span(NamedTuple):
-    """One request that was answered. Times in nanoseconds since the epoch; `error` is the code of what went wrong."""
-
-    place: Place
-    name: str
-    attributes: Attributes
-    began_ns: int
-    ended_ns: int
-    error: str | None = None
-
-
-Deliver = Callable[[Sequence[Span]], bool]
 
 
 class Tracer:
@@ -68,9 +52,9 @@ class Tracer:
 
 def to_collector(settings: Tracing) -> Tracer:
     """A tracer that sends to the collector of these settings."""
-    from proxy.observe.otlp import tracer  # an extra: here only where it is asked for, which was checked at load
+    from proxy.observe.otlp import delivery_to  # an extra: here only where it is asked for, which was checked at load
 
-    return tracer(settings)
+    return Tracer(settings, delivery_to(settings))
 
 
 class Tracers:

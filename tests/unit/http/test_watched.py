@@ -14,7 +14,8 @@ from proxy.http.passthrough import request_headers
 from proxy.http.watched import LoggedEndpoint, TracedEndpoint, Watching
 from proxy.observe.access import Accesses
 from proxy.observe.metrics import Metrics
-from proxy.observe.tracing import Span, Tracer, Tracers
+from proxy.observe.span import Span
+from proxy.observe.tracing import Tracer, Tracers
 from proxy.principal import Principal
 from proxy.routes.table import RouteTable
 from tests.unit.http.served import Client, connected

@@ -6,8 +6,9 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span as Exported
 from opentelemetry.proto.trace.v1.trace_pb2 import Status
 
 from proxy.config.model import Tracing
+from proxy.observe.span import Span
 from proxy.observe.traceparent import place_of
-from proxy.observe.tracing import Span, Tracer, Tracers, to_collector
+from proxy.observe.tracing import Tracer, Tracers, to_collector
 from tests.collector import attributes, collecting
 
 PARENT = b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
