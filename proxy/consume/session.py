@@ -196,7 +196,7 @@ class GroupSession:
         claim = Claim.open(self._signer, token, group=self._group)
         wish = read_wish(claim, accept, release, reject, renew_ms=renew_ms)
         done = await self._desk.acknowledge(claim, wish, delay_ms=delay_ms)
-        if not done.renewed:
+        if not done.until_ms:
             return done
         renewed = replace(claim, held=wish.keep, records=done.renewed, until_ms=done.until_ms)
         return replace(done, lease=renewed.seal(self._signer))

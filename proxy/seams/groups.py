@@ -124,7 +124,8 @@ class Handout(Protocol):
 class AckOutcome:
     """How many records an ack accepted, released, rejected; the same again when it is repeated.
 
-    `renewed` are those that stay leased, until `until_ms` on the wall clock; `lease` is their token.
+    `renewed` are those that stay leased, until `until_ms` on the wall clock; `lease` is the token of all that was to be
+    kept, though others may have accepted it meanwhile. Without any, 0 and none.
     """
 
     accepted: int

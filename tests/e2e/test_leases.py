@@ -142,6 +142,18 @@ async def test_a_renewed_lease_lasts_longer_and_comes_with_a_new_token(work: Sta
     assert await committed_offset(one) == 3
 
 
+async def test_a_lease_of_which_nothing_is_left_is_renewed_to_a_token_that_is_as_good(work: StartWork) -> None:
+    """After a rebalance others may have accepted all of it; a client that goes on with the new token is told so."""
+    one = await work(*numbered(2))
+    polled = await one.reader.poll()
+    assert (await one.reader.ack(polled.lease, accept="all")).status_code == 200
+    answer = await one.reader.ack(polled.lease, renew_ms=60_000)
+    assert (answer.status_code, answer.json()["renewed"]) == (200, 0)
+    assert (await one.reader.ack(answer.json()["lease"], accept=polled.ids)).status_code == 200
+    nothing_to_keep = await one.reader.ack(polled.lease, accept=polled.ids, renew_ms=60_000)
+    assert (nothing_to_keep.status_code, nothing_to_keep.json().get("lease")) == (200, None)
+
+
 async def test_a_lease_that_is_over_cannot_be_renewed(work: StartWork) -> None:
     one = await work(*numbered(1), lease_ms=300)
     polled = await one.reader.poll()

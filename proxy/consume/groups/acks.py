@@ -56,7 +56,7 @@ class Acks:
                 await self._is_owning.wait()
                 await self._begun(claim, wish)
                 refused, renewed = self._take(claim, wish, delay_s)
-                until_ms = self._now().ms + wish.renew_ms if renewed else 0
+                until_ms = self._now().ms + wish.renew_ms if wish.keep else 0
                 is_taken = True
                 done(wish)
                 await self._buried_all(wish.reject)

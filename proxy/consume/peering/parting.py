@@ -44,12 +44,11 @@ def joined(parts: Sequence[Wish], done: Sequence[AckOutcome | BaseException]) ->
         raise worst
     if conflicts:
         raise _conflict(parts, done, conflicts)
-    renewed = [each for each in outcomes if each.renewed]
     return replace(
         outcomes[0],
         released=sum(each.released for each in outcomes),
-        renewed=sum(each.renewed for each in renewed),
-        until_ms=min((each.until_ms for each in renewed), default=0),
+        renewed=sum(each.renewed for each in outcomes),
+        until_ms=min((each.until_ms for each in outcomes if each.until_ms), default=0),
     )
 
 
