@@ -189,6 +189,7 @@ async def reader(kafka: Kafka, tmp_path: Path) -> AsyncIterator[Reader]:
         reader.leave()
 
 
+@pytest.mark.long
 async def test_the_page_can_be_followed_from_top_to_bottom(reader: Reader) -> None:
     await reader.types(holding="activate")
     await reader.leaves_running(holding="demo.migration", ready=f"http://127.0.0.1:{reader.old}/movements")
